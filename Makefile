@@ -1,0 +1,42 @@
+# Everything happens in .venv of this folder; nothing is installed elsewhere. Override the interpreter with PYTHON=...
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+STAMP := $(VENV)/.installed
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint train benchmark clean
+
+help: ## Show what can be made
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || \
+	  { echo "OncoPrompt needs Python 3.11 or newer and found none. Give one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## Segment a synthetic study with one box; results in demo/
+	$(BIN)/oncoprompt demo -o demo
+
+lint: $(STAMP) ## Style, types and layering
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint ## Lint, then all tests
+	$(BIN)/python -m pytest
+
+CONFIG ?= configs/msm-seg-compact.toml
+OUT ?= runs/msm-seg-compact
+train: $(STAMP) ## Train from CONFIG into OUT; goes on from OUT/state.pt where there is one
+	$(BIN)/oncoprompt train -c $(CONFIG) -o $(OUT) $(if $(wildcard $(OUT)/state.pt),--resume)
+
+benchmark: $(STAMP) ## Print every figure the README quotes
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean: ## Remove the environment, caches and results of the demo
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache demo

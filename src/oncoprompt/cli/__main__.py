@@ -1,0 +1,5 @@
+"""`python -m oncoprompt.cli`."""
+
+from oncoprompt.cli import main
+
+main()

@@ -1,0 +1,44 @@
+"""The application: its verbs, in the order in which a person meets them."""
+
+from typing import Annotated
+
+import typer
+
+from oncoprompt import __version__
+from oncoprompt.cli import demo, info, models, segment, synthesize, train
+from oncoprompt.cli.console import say
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        say(__version__)
+        raise typer.Exit
+
+
+app = typer.Typer(
+    name="oncoprompt",
+    help="One box over a tumour, or nothing: every sub-region of it, in three dimensions, on the grid of the scan.",
+    epilog="Exit codes: 0 done, 1 unexpected error, 2 bad input, 3 weights missing or damaged. "
+    "For research; not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("segment", epilog=segment.EXAMPLE)(segment.segment)
+app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
+app.command("synthesize", epilog=synthesize.EXAMPLE)(synthesize.synthesize)
+app.command("train", epilog=train.EXAMPLE)(train.train)
+app.add_typer(models.app, name="models")
+app.command("info", epilog=info.EXAMPLE)(info.info)

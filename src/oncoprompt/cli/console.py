@@ -1,0 +1,82 @@
+"""What verbs share: messages and progress on standard error, results on standard output, exit codes."""
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from oncoprompt.errors import InputError, OncoPromptError, WeightsError
+
+UNEXPECTED, BAD_INPUT, NO_WEIGHTS = 1, 2, 3
+
+
+class Talk:
+    """How much a verb says: `level` is -1 for errors only, 0 for warnings, 1 for what happens, 2 for everything."""
+
+    def __init__(self, quiet: bool, verbose: int) -> None:
+        self.level = -1 if quiet else min(verbose, 2)
+
+    @contextmanager
+    def step(self, doing: str) -> Iterator[None]:
+        """Show what is being done while it is, on a terminal; as a line of the log elsewhere with -v."""
+        logging.getLogger("oncoprompt.cli").info(doing)
+        if self.level < 0 or not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console
+
+        with Console(stderr=True).status(doing):
+            yield
+
+    @contextmanager
+    def errors_told(self) -> Iterator[None]:
+        """Turn an error into one sentence on standard error and the exit code that belongs to it."""
+        self._set_up_logging()
+        try:
+            yield
+        except OncoPromptError as error:
+            raise self._told(error, str(error), _code(error)) from error
+        except OSError as error:
+            raise self._told(error, f"{error.strerror or error}: '{error.filename}'.", BAD_INPUT) from error
+        except MemoryError as error:
+            raise self._told(error, "Not enough memory. Give a smaller box.", UNEXPECTED) from error
+        except Exception as error:
+            hint = "" if self.level >= 2 else " Run again with -vv for the place in the code."
+            raise self._told(error, f"Unexpected {type(error).__name__}: {error}.{hint}", UNEXPECTED) from error
+
+    def _told(self, error: Exception, sentence: str, code: int) -> typer.Exit:
+        if self.level >= 2:
+            traceback.print_exception(error)
+        typer.echo(f"oncoprompt: {' '.join(sentence.split())}", err=True)
+        return typer.Exit(code)
+
+    def _set_up_logging(self) -> None:
+        levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("oncoprompt: %(message)s"))
+        logger = logging.getLogger("oncoprompt")
+        logger.handlers[:] = [handler]
+        logger.setLevel(levels[self.level])
+        logger.propagate = False
+
+
+def say(text: str) -> None:
+    """Write a result on standard output."""
+    typer.echo(text)
+
+
+def say_json(content: Mapping[str, Any]) -> None:
+    """Write a result as JSON on standard output."""
+    import json
+
+    typer.echo(json.dumps(content, indent=2))
+
+
+def _code(error: OncoPromptError) -> int:
+    if isinstance(error, WeightsError):
+        return NO_WEIGHTS
+    return BAD_INPUT if isinstance(error, InputError) else UNEXPECTED

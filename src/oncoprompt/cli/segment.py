@@ -1,0 +1,164 @@
+"""`oncoprompt segment`: a study and a prompt in, a label map on the study's grid out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from oncoprompt.cli.console import Talk, say, say_json
+from oncoprompt.cli.options import DEFAULT_MODEL, AsJson, Device, Model, Quiet, Verbose
+from oncoprompt.cli.outputs import Outputs
+from oncoprompt.cli.prompting import Asked, described
+from oncoprompt.errors import InputError
+
+if TYPE_CHECKING:
+    from oncoprompt.inference import Segmentation
+    from oncoprompt.study import Study
+
+EXAMPLE = "Example: oncoprompt segment -i BraTS2021_00006/ -o case-seg.nii.gz --box 70 132 40 98 40 96"
+
+
+class Format(StrEnum):
+    """File formats of the label map."""
+
+    nifti = "nifti"
+    dicom_seg = "dicom-seg"
+
+
+def segment(
+    out: Annotated[Path, typer.Option("--output", "-o", help="Label map to write (.nii, .nii.gz) or a folder for it.")],
+    study: Annotated[
+        Path | None, typer.Option("--input", "-i", help="Folder of a study, or one file; channels are found by name.")
+    ] = None,
+    channel: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=FILE", help="One channel and its file, instead of -i; repeatable.")
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(metavar="I0 I1 J0 J1 K0 K1", help="Box around a lesion in half-open voxel ranges; repeatable."),
+    ] = None,
+    click: Annotated[
+        list[str] | None, typer.Option(metavar="I J K", help="Voxel inside the tumour; repeatable.")
+    ] = None,
+    no_click: Annotated[
+        list[str] | None, typer.Option(metavar="I J K", help="Voxel outside the tumour; repeatable.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(metavar="WORDS", help="What to look for, for models that read.")] = None,
+    model: Model = DEFAULT_MODEL,
+    schema: Annotated[str, typer.Option(help="Label schema of the label map, such as brats2021.")] = "brats2023",
+    file_format: Annotated[Format, typer.Option("--format", help="Format of the label map.")] = Format.nifti,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Write a probability map of each region.")
+    ] = False,
+    overlay: Annotated[Path | None, typer.Option(help="Write a picture (.png) to judge the result by.")] = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Segment a tumour and its sub-regions (ET, TC, WT) from boxes, clicks or nothing, on the grid of the scan."""
+    talk = Talk(quiet, verbose)
+    with talk.errors_told():
+        if file_format is Format.dicom_seg:
+            raise InputError("Format dicom-seg is not built yet. Use --format nifti.")
+        asked = Asked(box or (), click or (), no_click or (), text)
+        request = Request(_source(study, channel or []), asked, out, overlay, model, schema, device, probabilities)
+        summary = run(request, talk)
+        if as_json:
+            say_json(summary)
+        elif not quiet:
+            say(_told(summary))
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one run of the verb is asked for."""
+
+    source: Path | dict[str, Path]
+    asked: Asked
+    out: Path
+    overlay: Path | None
+    model: str
+    schema: str
+    device: str
+    probabilities: bool
+
+
+def run(request: Request, talk: Talk) -> dict[str, Any]:
+    """Read, segment and write; returns the summary. Nothing is computed before the request has been checked."""
+    from oncoprompt.report import summarise
+    from oncoprompt.study import Study, schemas
+
+    began = time.perf_counter()
+    schemas.get(request.schema)
+    with talk.step("Reading the study"):
+        study = Study.read(request.source)
+    prompts = request.asked.prompts(study.grid)
+    outputs = Outputs.planned(request.out, study.name, request.overlay)
+    with talk.step(f"Loading {request.model}"):
+        from oncoprompt.inference import Session
+
+        session = Session(study, model=request.model, device=request.device)
+    with talk.step("Segmenting"):
+        result = session.segment(prompts or None)
+    summary = summarise(study, result, [described(prompt, study.grid) for prompt in prompts])
+    with talk.step("Writing"):
+        summary["outputs"] = _write(request, outputs, study, result, summary)
+    summary["schema"] = request.schema
+    summary["timings_s"]["process"] = round(time.perf_counter() - began, 3)
+    return summary
+
+
+def _source(folder: Path | None, channels: Sequence[str]) -> Path | dict[str, Path]:
+    if (folder is None) == (not channels):
+        raise InputError("Give the study either as -i FOLDER or as --channel NAME=FILE, one for each channel.")
+    if folder is not None:
+        return folder
+    files: dict[str, Path] = {}
+    for given in channels:
+        name, separator, file = given.partition("=")
+        if not (name and separator and file):
+            raise InputError(f"--channel takes NAME=FILE, such as t1c=scan.nii.gz. Found: '{given}'.")
+        if name in files:
+            raise InputError(f"--channel names '{name}' twice.")
+        files[name] = Path(file)
+    return files
+
+
+def _write(
+    request: Request, outputs: Outputs, study: Study, result: Segmentation, summary: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write what was asked for and return the files, by what they hold."""
+    from oncoprompt.study import REGIONS, write_nifti
+
+    result.save(outputs.label_map, schema=request.schema)
+    written: dict[str, Any] = {"label_map": str(outputs.label_map)}
+    if request.probabilities:
+        written["probabilities"] = {region: str(outputs.probability(region)) for region in REGIONS}
+        for region in REGIONS:
+            write_nifti(outputs.probability(region), result.probability(region), like=study)
+    if outputs.overlay is not None:
+        import numpy as np
+
+        from oncoprompt.report import draw_montage
+
+        volumes = "   ".join(f"{region} {summary['regions'][region]['volume_ml']:.1f} ml" for region in REGIONS)
+        boxes = [np.asarray(prompt["voxels"]) for prompt in summary["prompts"] if prompt["kind"] == "box"]
+        masks = {region: result.mask(region) for region in REGIONS}
+        draw_montage(outputs.overlay, study, masks, boxes=boxes, title=f"{study.name}\n{volumes}")
+        written["overlay"] = str(outputs.overlay)
+    return written
+
+
+def _told(summary: Mapping[str, Any]) -> str:
+    lines = [
+        f"{region}  {numbers['volume_ml']:9.2f} ml in {numbers['count']} part{'s' if numbers['count'] != 1 else ''}"
+        for region, numbers in summary["regions"].items()
+    ]
+    return "\n".join([*lines, f"{summary['outputs']['label_map']} ({summary['schema']})"])

@@ -1,0 +1,37 @@
+"""`oncoprompt train`: a configuration file in, weights with their manifest out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oncoprompt.cli.console import Talk, say
+from oncoprompt.cli.options import Quiet, Verbose
+from oncoprompt.errors import InputError
+
+EXAMPLE = "Example: oncoprompt train -c configs/msm-seg-compact.toml -o runs/first"
+
+
+def train(
+    config: Annotated[Path, typer.Option("--config", "-c", help="Training configuration (TOML).")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="Folder for state, log, weights and manifest.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from state.pt in the output folder.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Train a model; Ctrl-C saves the state, and --resume goes on from it as if it had never stopped."""
+    talk = Talk(quiet, max(1, verbose))
+    with talk.errors_told():
+        from oncoprompt.training.config import TrainingConfig
+        from oncoprompt.training.fit import STATE_FILE, fit
+        from oncoprompt.training.recipe import build
+
+        if out.exists() and not out.is_dir():
+            raise InputError(f"Output '{out}' is a file; give a folder.")
+        settings = TrainingConfig.read(config)
+        with talk.step("Building the network"):
+            recipe = build(settings)
+        state = out / STATE_FILE if resume else None
+        done = fit(settings, recipe.model, recipe.items, recipe.loss, out, state)
+        if not quiet:
+            say(f"{done.step} steps, {done.index} items, {done.elapsed_s / 60.0:.1f} minutes: {out}")

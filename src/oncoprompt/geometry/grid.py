@@ -1,0 +1,145 @@
+"""The voxel grid of a scan: shape and affine in RAS+ millimetres."""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from nibabel.orientations import aff2axcodes, inv_ornt_aff, io_orientation
+from numpy.typing import ArrayLike, NDArray
+
+from oncoprompt.errors import InputError
+
+MAX_SHEAR_DEGREES = 0.1
+"""Axes may leave the right angle by this much: rounding in headers, not shear."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Shape and affine of a scan; voxel (i, j, k) has its centre at `affine @ (i, j, k, 1)` in RAS+ millimetres.
+
+    Raises InputError where the shape is not three positive integers or the affine is not finite, is degenerate, or has
+    axes further than `MAX_SHEAR_DEGREES` from the right angle.
+    """
+
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _checked_shape(self.shape))
+        object.__setattr__(self, "affine", _checked_affine(self.affine))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Grid):
+            return NotImplemented
+        return self.shape == other.shape and bool(np.array_equal(self.affine, other.affine))
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.affine.tobytes()))
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance between voxel centres along each array axis, in millimetres."""
+        i, j, k = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(i), float(j), float(k)
+
+    @property
+    def voxel_volume_ml(self) -> float:
+        """Volume of one voxel in millilitres: |det(affine)| / 1000."""
+        return abs(float(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+
+    @property
+    def axis_codes(self) -> tuple[str, str, str]:
+        """Anatomical direction in which each array axis grows, for example ("L", "P", "S")."""
+        i, j, k = aff2axcodes(self.affine)
+        return str(i), str(j), str(k)
+
+    def to_world(self, voxels: ArrayLike) -> NDArray[np.float64]:
+        """World millimetres (N, 3) of continuous voxel coordinates (N, 3); integers are voxel centres."""
+        return np.asarray(np.asarray(voxels, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3])
+
+    def to_voxels(self, world_mm: ArrayLike) -> NDArray[np.float64]:
+        """Continuous voxel coordinates (N, 3) of world millimetres (N, 3)."""
+        from_origin = np.asarray(world_mm, dtype=np.float64) - self.affine[:3, 3]
+        return np.asarray(from_origin @ np.linalg.inv(self.affine[:3, :3]).T)
+
+    def matches(self, other: Grid, tolerance: float = 1e-4) -> bool:
+        """Whether both grids have one shape and affines that agree within `tolerance` (absolute, millimetres)."""
+        return self.shape == other.shape and bool(np.allclose(self.affine, other.affine, rtol=0.0, atol=tolerance))
+
+    def canonical(self) -> Grid:
+        """The same voxels with axes permuted and flipped so that they lie closest to R, A, S."""
+        orientation = io_orientation(self.affine)
+        i, j, k = (self.shape[int(axis)] for axis in np.argsort(orientation[:, 0]))
+        return Grid((i, j, k), self.affine @ inv_ornt_aff(orientation, self.shape))
+
+
+def roi_grid(grid: Grid, box_voxels: ArrayLike, spacing_mm: float, multiple: int = 8) -> Grid:
+    """Isotropic grid along the canonical axes of `grid` that covers a half-open voxel box (3, 2) on it.
+
+    It is centred on the box; each dimension is the side of the box over `spacing_mm`, rounded up to a multiple of
+    `multiple`. The box may reach beyond the scan. Raises InputError for an inverted box or a spacing of zero or less.
+    """
+    box = np.asarray(box_voxels, dtype=np.float64)
+    if box.shape != (3, 2) or not np.all(np.isfinite(box)) or np.any(box[:, 1] <= box[:, 0]):
+        raise InputError(
+            f"A region of interest needs a box [[i0, i1], [j0, j1], [k0, k1]] with i0 < i1; found {box.tolist()}."
+        )
+    if not (math.isfinite(spacing_mm) and spacing_mm > 0) or multiple < 1:
+        raise InputError(f"Spacing and multiple must be positive; found {spacing_mm} mm and {multiple}.")
+    order = np.argsort(io_orientation(grid.affine)[:, 0])
+    length_mm = ((box[:, 1] - box[:, 0]) * np.asarray(grid.spacing_mm))[order]
+    # The small slack keeps 96.0000001 / 8 from becoming 13 blocks.
+    blocks = np.maximum(1, np.ceil(length_mm / spacing_mm / multiple - 1e-6)).astype(int)
+    shape = blocks * multiple
+    columns = grid.canonical().affine[:3, :3]
+    affine = np.eye(4)
+    affine[:3, :3] = columns / np.linalg.norm(columns, axis=0) * spacing_mm
+    affine[:3, 3] = grid.to_world(box.mean(axis=1) - 0.5) - affine[:3, :3] @ ((shape - 1) / 2.0)
+    return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
+
+
+def _checked_shape(shape: object) -> tuple[int, int, int]:
+    try:
+        sizes = [operator.index(size) for size in shape]  # type: ignore[attr-defined]
+    except TypeError:
+        sizes = []
+    if len(sizes) != 3 or min(sizes) < 1:
+        raise InputError(f"A grid needs a shape of three positive integers; found {shape!r}.")
+    return sizes[0], sizes[1], sizes[2]
+
+
+def _checked_affine(affine: ArrayLike) -> NDArray[np.float64]:
+    matrix = np.array(affine, dtype=np.float64)
+    if matrix.shape != (4, 4) or not np.all(np.isfinite(matrix)):
+        raise InputError(
+            f"The affine must be 4x4 with finite numbers; found {matrix.tolist()}. Repair the header's orientation."
+        )
+    if not np.allclose(matrix[3], (0.0, 0.0, 0.0, 1.0)):
+        raise InputError(f"The last row of the affine must be 0 0 0 1; found {matrix[3].tolist()}.")
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    if (
+        spacing.min() <= 1e-6
+        or spacing.max() > 1e4
+        or abs(np.linalg.det(matrix[:3, :3] / np.maximum(spacing, 1e-12))) < 1e-3
+    ):
+        raise InputError(
+            f"The affine is degenerate (voxel spacing {spacing.tolist()} mm): voxels need a size and a volume. "
+            "Repair the orientation in the header."
+        )
+    directions = matrix[:3, :3] / spacing
+    worst = max(abs(90.0 - _angle_degrees(directions[:, a], directions[:, b])) for a, b in combinations(range(3), 2))
+    if worst > MAX_SHEAR_DEGREES:
+        raise InputError(
+            f"The axes of the scan are sheared: the worst angle is {worst:.2f} degrees from a right angle, at most "
+            f"{MAX_SHEAR_DEGREES} are allowed. Resample the scan to an orthogonal grid or repair its header."
+        )
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _angle_degrees(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    return math.degrees(math.acos(float(np.clip(a @ b, -1.0, 1.0))))

@@ -1,0 +1,143 @@
+"""One study under the eyes of one person: encode once, prompt as often as they like."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+from oncoprompt import __version__
+from oncoprompt.errors import InputError
+from oncoprompt.inference.segmentation import Provenance, Segmentation
+from oncoprompt.methods.interface import Encoding, Method, Prompt, RegionProbabilities
+from oncoprompt.methods.registry import load_model
+from oncoprompt.prompts import Box, Click
+from oncoprompt.study import Study
+
+if TYPE_CHECKING:
+    import torch
+
+_LEAST_LESION_ML = 0.1
+_MOST_ENCODINGS = 8
+
+
+class Session:
+    """Segments a study from boxes, clicks or nothing, and keeps what is slow to compute.
+
+    Raises InputError for a model or device that is not known, WeightsError where the model's weights are missing.
+    """
+
+    def __init__(self, study: Study, model: str | Method = "msm-seg-compact", device: str = "auto") -> None:
+        self.study = study
+        self._model = load_model(model, _device(device)) if isinstance(model, str) else model
+        self._encodings: dict[bytes, Encoding] = {}
+        self._prompts: tuple[Prompt, ...] = ()
+        self._last: Segmentation | None = None
+
+    def segment(self, prompt: Prompt | Sequence[Prompt] | None = None) -> Segmentation:
+        """Segment from a box, several boxes (one a lesion), clicks, a mixture of these, or nothing.
+
+        Every box is looked at closely on its own and the answers are joined. Without a box the brain is searched
+        first, and what is found is looked at closely. Raises InputError for prompts outside the scan.
+        """
+        prompts = tuple(prompt) if isinstance(prompt, Sequence) else (() if prompt is None else (prompt,))
+        self._check(prompts)
+        timings: dict[str, float] = {}
+        boxes = [item for item in prompts if isinstance(item, Box)]
+        others = [item for item in prompts if not isinstance(item, Box)]
+        if not boxes:
+            boxes = self._search(others, timings)
+        found = [self._look([box, *others], box, timings) for box in boxes]
+        joined = _join(found) if found else RegionProbabilities(np.zeros((3, 1, 1, 1), np.float32), (0, 0, 0))
+        self._prompts = prompts
+        provenance = Provenance(self._model.name, self._model.weights_sha256, prompts, __version__, timings)
+        self._last = Segmentation(self.study, joined, provenance)
+        return self._last
+
+    def click(self, click: Click) -> Segmentation:
+        """Correct the last answer with one more click; nothing already looked at is encoded again."""
+        return self.segment((*self._prompts, click))
+
+    def _check(self, prompts: Sequence[Prompt]) -> None:
+        for item in prompts:
+            if isinstance(item, Box):
+                item.to_voxels(self.study.grid)
+            elif isinstance(item, Click):
+                item.to_voxel(self.study.grid)
+
+    def _look(self, prompts: Sequence[Prompt], box: Box, timings: dict[str, float]) -> RegionProbabilities:
+        """Segment one box from its surroundings."""
+        encoding = self._encode(box.to_voxels(self.study.grid), timings)
+        return self._decode(encoding, prompts, timings)
+
+    def _search(self, clicks: Sequence[Prompt], timings: dict[str, float]) -> list[Box]:
+        """Box of the lesions that a look at the whole brain shows; with positive clicks, of those they hit."""
+        encoding = self._encode(None, timings)
+        seen = self._decode(encoding, clicks, timings)
+        parts = cc3d.connected_components(seen.values[0] > 0.5, connectivity=26)
+        sizes = np.bincount(parts.ravel())
+        wanted = set(np.flatnonzero(sizes * self.study.grid.voxel_volume_ml >= _LEAST_LESION_ML).tolist()) - {0}
+        points = [c.to_voxel(self.study.grid) for c in clicks if isinstance(c, Click) and c.positive]
+        hit = {int(parts[tuple(p - np.asarray(seen.offset))]) for p in points if _within(p, seen)} - {0}
+        wanted = hit or wanted
+        if not wanted:
+            return []
+        mask = np.zeros(self.study.grid.shape, dtype=bool)
+        i, j, k = seen.offset
+        a, b, c = parts.shape
+        mask[i : i + a, j : j + b, k : k + c] = np.isin(parts, list(wanted))
+        return [Box.around(mask, self.study.grid)]
+
+    def _encode(self, region: NDArray[np.int64] | None, timings: dict[str, float]) -> Encoding:
+        key = b"brain" if region is None else region.tobytes()
+        if key not in self._encodings:
+            began = time.perf_counter()
+            if len(self._encodings) >= _MOST_ENCODINGS:
+                self._encodings.pop(next(iter(self._encodings)))
+            self._encodings[key] = self._model.encode(self.study, region)
+            timings["encode"] = timings.get("encode", 0.0) + time.perf_counter() - began
+        return self._encodings[key]
+
+    def _decode(self, encoding: Encoding, prompts: Sequence[Prompt], timings: dict[str, float]) -> RegionProbabilities:
+        began = time.perf_counter()
+        previous = self._last.probabilities if self._last is not None else None
+        out = self._model.decode(encoding, prompts, self.study, previous)
+        timings["decode"] = timings.get("decode", 0.0) + time.perf_counter() - began
+        return out
+
+
+def _within(voxel: NDArray[np.int64], seen: RegionProbabilities) -> bool:
+    place = voxel - np.asarray(seen.offset)
+    return bool(np.all(place >= 0) and np.all(place < seen.values.shape[1:]))
+
+
+def _join(found: Sequence[RegionProbabilities]) -> RegionProbabilities:
+    """The most likely of several answers, voxel by voxel; a maximum of nested probabilities is nested."""
+    if len(found) == 1:
+        return found[0]
+    low = np.min([f.offset for f in found], axis=0)
+    high = np.max([np.asarray(f.offset) + f.values.shape[1:] for f in found], axis=0)
+    values = np.zeros((3, *(high - low)), dtype=np.float32)
+    for f in found:
+        start = np.asarray(f.offset) - low
+        i, j, k = (slice(int(s), int(s) + n) for s, n in zip(start, f.values.shape[1:], strict=True))
+        np.maximum(values[:, i, j, k], f.values, out=values[:, i, j, k])
+    return RegionProbabilities(values, (int(low[0]), int(low[1]), int(low[2])))
+
+
+def _device(name: str) -> torch.device:
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"There is no device '{name}'. Use auto, cpu or cuda.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"Device '{name}' is not on this machine. Use auto or cpu.")
+    return device

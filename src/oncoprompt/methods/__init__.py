@@ -1,0 +1,1 @@
+"""Published segmentation methods, one sub-package each."""

@@ -1,0 +1,110 @@
+"""MSM-Seg behind the interface of all methods: studies and prompts in millimetres in, probabilities on the grid out."""
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from oncoprompt.errors import InputError
+from oncoprompt.geometry import Grid, resample, roi_grid
+from oncoprompt.methods.interface import Encoding, Prompt, RegionProbabilities
+from oncoprompt.methods.msm_seg.model import MSMSeg
+from oncoprompt.methods.msm_seg.region import STRIDE, RegionPolicy, box_map, click_maps, standardise
+from oncoprompt.methods.msm_seg.tensors import PromptMaps, Pyramid
+from oncoprompt.prompts import Box, Click
+from oncoprompt.study import Study
+from oncoprompt.study.foreground import Foreground, find_foreground
+
+_LOGIT_FAR_BELOW = -12.0
+
+
+class MSMSegMethod:
+    """MSM-Seg with weights, for studies of any spacing and orientation."""
+
+    def __init__(
+        self,
+        network: MSMSeg,
+        name: str,
+        weights_sha256: str,
+        device: torch.device,
+        policy: RegionPolicy | None = None,
+    ) -> None:
+        self.name = name
+        self.weights_sha256 = weights_sha256
+        self._device = device
+        self._network = network.to(device).eval()
+        self._policy = policy or RegionPolicy()
+        self._foreground: tuple[Study, dict[str, Foreground]] | None = None
+
+    def encode(self, study: Study, region: NDArray[np.int64] | None) -> Encoding:
+        """Resample the region with its margin, or the brain, to isotropic voxels, standardise and encode it."""
+        foreground = self._foreground_of(study)
+        spacing = np.asarray(study.grid.spacing_mm)
+        if region is None:
+            boxes = np.stack([f.bounds for f in foreground.values()])
+            around = np.stack([boxes[:, :, 0].min(0), boxes[:, :, 1].max(0)], axis=1) * spacing[:, None]
+        else:
+            around = self._policy.expand(region * spacing[:, None])
+        voxel_mm = self._policy.spacing_mm(around[:, 1] - around[:, 0])
+        grid = roi_grid(study.grid, around / spacing[:, None], voxel_mm, STRIDE)
+        images = np.stack([resample(array, study.grid, grid).transpose(2, 1, 0) for array in study.channels.values()])
+        mean = torch.tensor([f.mean for f in foreground.values()])
+        deviation = torch.tensor([f.deviation for f in foreground.values()])
+        tensor = standardise(torch.from_numpy(images), mean, deviation).to(self._device)
+        with torch.inference_mode():
+            pyramid = self._network.encode(tensor[None], tuple(study.channels))
+        return Encoding(grid, pyramid)
+
+    def decode(
+        self, encoding: Encoding, prompts: Sequence[Prompt], study: Study, previous: RegionProbabilities | None = None
+    ) -> RegionProbabilities:
+        """Draw boxes and clicks on the region, decode, and bring the logits back to the study's voxels."""
+        pyramid: Pyramid = encoding.features
+        grid = encoding.region
+        shape = (grid.shape[2], grid.shape[1], grid.shape[0])
+        boxes = [box_on(prompt, grid) for prompt in prompts if isinstance(prompt, Box)]
+        clicks = [
+            (grid.to_voxels(np.asarray(prompt.point_mm)), prompt.positive)
+            for prompt in prompts
+            if isinstance(prompt, Click)
+        ]
+        if len(boxes) + len(clicks) < len(prompts):
+            raise InputError(f"Model '{self.name}' reads boxes and clicks. Found a text prompt; leave it out.")
+        maps = PromptMaps(box_map(boxes, shape)[None].to(self._device), click_maps(clicks, shape)[None].to(self._device))
+        with torch.inference_mode():
+            logits = self._network.decode(pyramid, maps if prompts else None).logits[0]
+        return _on_study(logits.float().cpu().numpy(), grid, study.grid)
+
+    def _foreground_of(self, study: Study) -> dict[str, Foreground]:
+        if self._foreground is None or self._foreground[0] is not study:
+            self._foreground = (study, {name: find_foreground(array) for name, array in study.channels.items()})
+        return self._foreground[1]
+
+
+def box_on(box: Box, grid: Grid) -> NDArray[np.float64]:
+    """Bounds (3, 2) of a box in continuous half-open voxels of a grid."""
+    corners = grid.to_voxels(box.corners_mm) + 0.5
+    return np.stack([corners.min(axis=0), corners.max(axis=0)], axis=1)
+
+
+def _on_study(logits: NDArray[np.float32], region: Grid, grid: Grid) -> RegionProbabilities:
+    """Logits ``[3, D, H, W]`` of a region as probabilities on the window of the study's grid it covers.
+
+    Logits, not probabilities, are interpolated: their order, and with it the nesting, survives, and edges stay sharp.
+    """
+    ends = np.array(list(product(*((-0.5, n - 0.5) for n in region.shape))))
+    corners = grid.to_voxels(region.to_world(ends))
+    low = np.clip(np.floor(corners.min(0)), 0, np.array(grid.shape) - 1).astype(int)
+    high = np.clip(np.ceil(corners.max(0)) + 1, low + 1, grid.shape).astype(int)
+    affine = grid.affine.copy()
+    affine[:3, 3] = grid.to_world(low)
+    window = Grid((int(high[0] - low[0]), int(high[1] - low[1]), int(high[2] - low[2])), affine)
+    values = np.stack(
+        [resample(np.ascontiguousarray(x.transpose(2, 1, 0)), region, window, fill=_LOGIT_FAR_BELOW) for x in logits]
+    )
+    np.minimum(values[1], values[0], out=values[1])
+    np.minimum(values[2], values[1], out=values[2])
+    probabilities = torch.sigmoid(torch.from_numpy(values)).numpy()
+    return RegionProbabilities(probabilities, (int(low[0]), int(low[1]), int(low[2])))

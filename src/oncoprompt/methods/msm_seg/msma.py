@@ -1,0 +1,160 @@
+"""MSMA: modality-and-slice memory attention."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from oncoprompt.methods.msm_seg.config import MemoryConfig
+from oncoprompt.nn.attention import Attention
+from oncoprompt.nn.position import sine_position
+from oncoprompt.nn.rope import AxialRope
+
+Projected = list[tuple[Tensor, Tensor]]
+"""Keys and values of one memory item for every layer, each [B, heads, L, head_dim]; the keys are already rotated."""
+
+Prepared = tuple[Tensor, Tensor]
+"""Tokens [N, L, d_model] and their queries [N, heads, L, head_dim] where a branch first meets its memory."""
+
+
+@dataclass(frozen=True)
+class BranchCodes:
+    """Codes of a branch that depend on the grid alone: rotation, spatial key code, temporal key codes a layer."""
+
+    rope: AxialRope
+    place: Tensor
+    temporal: list[Tensor]
+
+
+class MemoryAttentionLayer(nn.Module):
+    """SAM 2's layer: {LN, RoPE self-attention; LN, RoPE cross-attention to memory; LN, FFN}, each with a residual."""
+
+    def __init__(self, config: MemoryConfig) -> None:
+        super().__init__()
+        dim = config.d_model
+        self.norm1 = nn.LayerNorm(dim)
+        self.self_attn = Attention(dim, config.heads)
+        self.norm2 = nn.LayerNorm(dim)
+        self.cross_attn = Attention(dim, config.heads, key_dim=config.dim)
+        self.norm3 = nn.LayerNorm(dim)
+        self.linear1 = nn.Linear(dim, config.ffn_dim)
+        self.linear2 = nn.Linear(config.ffn_dim, dim)
+
+    def attend_self(self, x: Tensor, rope: AxialRope) -> Tensor:
+        """x [N, L, d_model] plus its rotary self-attention."""
+        a, y = self.self_attn, self.norm1(x)
+        query, key = rope.rotate(a.split(a.q_proj(y))), rope.rotate(a.split(a.k_proj(y)))
+        return x + a.attend(query, key, a.split(a.v_proj(y)))
+
+    def query(self, x: Tensor, rope: AxialRope) -> Tensor:
+        """x [N, L, d_model] -> rotated queries of the cross-attention [N, heads, L, head_dim]."""
+        a = self.cross_attn
+        return rope.rotate(a.split(a.q_proj(self.norm2(x))))
+
+    def attend_memory(self, x: Tensor, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """x [B, L, d_model] plus what its queries read from the memory, then the feed-forward part."""
+        x = x + self.cross_attn.attend(query, key, value)
+        out: Tensor = x + self.linear2(functional.relu(self.linear1(self.norm3(x))))
+        return out
+
+
+class MemoryBranch(nn.Module):
+    """One branch of MSMA: phi, a memory-attention stack, its own temporal code table and dummy token.
+
+    What does not depend on memory (phi, the first self-attention and the first queries) runs for all frames at once in `prepare`, and the
+    keys and values of an item are projected once, when it is remembered, in `project`.
+    """
+
+    def __init__(self, split: int, entries: int, config: MemoryConfig) -> None:
+        super().__init__()
+        self.phi = nn.Linear(split, config.d_model)
+        self.layers = nn.ModuleList(MemoryAttentionLayer(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.d_model)
+        self.temporal = nn.Parameter(0.02 * torch.randn(entries, config.dim))
+        self.dummy = nn.Parameter(0.02 * torch.randn(1, 1, config.dim))
+
+    def codes(self, grid: tuple[int, int]) -> BranchCodes:
+        """Codes of a (rows, columns) grid."""
+        attention: list[Attention] = [layer.cross_attn for layer in self._stack()]
+        rope = AxialRope.build(grid, attention[0].head_dim, self.dummy)
+        tokens = grid[0] * grid[1]
+        temporal = []
+        for a in attention:
+            key = functional.linear(self.temporal, a.k_proj.weight)
+            temporal.append(rope.rotate(a.split(key.unsqueeze(1).expand(-1, tokens, -1))))
+        return BranchCodes(rope, sine_position(grid, self.dummy.shape[-1], self.dummy), temporal)
+
+    def prepare(self, split: Tensor, codes: BranchCodes, place: Tensor) -> Prepared:
+        """split [N, L, split], place [L, d_model] -> tokens and queries at the first cross-attention."""
+        first = self._stack()[0]
+        x = first.attend_self(self.phi(split) + 0.1 * place, codes.rope)
+        return x, first.query(x, codes.rope)
+
+    def project(self, item: Tensor, codes: BranchCodes) -> Projected:
+        """Memory item [B, L, dim] -> its rotated keys and its values."""
+        attention = [layer.cross_attn for layer in self._stack()]
+        placed = item + codes.place
+        return [(codes.rope.rotate(a.split(a.k_proj(placed))), a.split(a.v_proj(item))) for a in attention]
+
+    def forward(self, prepared: Prepared, items: Sequence[Projected], codes: BranchCodes) -> Tensor:
+        """prepared tokens and queries of a frame, items nearest first -> [B, L, d_model]."""
+        x, query = prepared
+        for i, layer in enumerate(self._stack()):
+            if i:
+                x = layer.attend_self(x, codes.rope)
+                query = layer.query(x, codes.rope)
+            key, value = self._read(i, items, codes, x.shape[0])
+            x = layer.attend_memory(x, query, key, value)
+        out: Tensor = self.norm(x)
+        return out
+
+    def _read(self, i: int, items: Sequence[Projected], codes: BranchCodes, batch: int) -> tuple[Tensor, Tensor]:
+        if not items:
+            a = self._stack()[i].cross_attn
+            dummy = self.dummy.expand(batch, -1, -1)
+            return a.split(a.k_proj(dummy)), a.split(a.v_proj(dummy))
+        key = torch.cat([item[i][0] + codes.temporal[i][age] for age, item in enumerate(items)], dim=2)
+        return key, torch.cat([item[i][1] for item in items], dim=2)
+
+    def _stack(self) -> list[MemoryAttentionLayer]:
+        return [layer for layer in self.layers if isinstance(layer, MemoryAttentionLayer)]
+
+
+class MSMA(nn.Module):
+    """Z = CA(Q_slice, S_{<t}) + CA(Q_modal, S_{t,<m}) [+ F]; the channels of F are split between the two branches."""
+
+    def __init__(self, dim: int, config: MemoryConfig) -> None:
+        super().__init__()
+        half = dim // 2
+        self.residual = config.residual
+        self.slice_branch = MemoryBranch(half, config.slices, config)
+        self.channel_branch = MemoryBranch(dim - half, config.channels, config)
+        self.out = nn.Identity() if config.d_model == dim else nn.Linear(config.d_model, dim)
+
+    def prepare(
+        self, coarse: Tensor, grid: tuple[int, int], codes: tuple[BranchCodes, BranchCodes]
+    ) -> tuple[Prepared, Prepared]:
+        """coarse tokens [N, L, dim] of any number of frames -> what both branches start from."""
+        half = self.slice_branch.phi.in_features
+        place = sine_position(grid, self.slice_branch.phi.out_features, coarse)
+        by_slice = self.slice_branch.prepare(coarse[..., :half], codes[0], place)
+        return by_slice, self.channel_branch.prepare(coarse[..., half:], codes[1], place)
+
+    def codes(self, grid: tuple[int, int]) -> tuple[BranchCodes, BranchCodes]:
+        """Codes of both branches for a (rows, columns) grid."""
+        return self.slice_branch.codes(grid), self.channel_branch.codes(grid)
+
+    def forward(
+        self,
+        prepared: tuple[Prepared, Prepared],
+        coarse: Tensor,
+        slices: Sequence[Projected],
+        channels: Sequence[Projected],
+        codes: tuple[BranchCodes, BranchCodes],
+    ) -> Tensor:
+        """One frame: prepared branches and coarse tokens [B, L, dim], memory items nearest first -> Z [B, L, dim]."""
+        read = self.slice_branch(prepared[0], slices, codes[0]) + self.channel_branch(prepared[1], channels, codes[1])
+        z: Tensor = self.out(read)
+        return z + coarse if self.residual else z

@@ -1,0 +1,166 @@
+"""A montage to judge a segmentation at a glance: every channel in three planes, with outlines and the box."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from oncoprompt.errors import InputError
+from oncoprompt.report.planes import Plane, widest_planes
+from oncoprompt.study import REGIONS, Study
+from oncoprompt.study.writer import write_whole
+
+Masks = Mapping[str, NDArray[np.generic]]
+
+# Told apart by all common kinds of colour vision, on grey.
+COLOURS = {"WT": "#56b4e9", "TC": "#f0e442", "ET": "#ff5a36"}
+# Where two regions end together, the wider outline shows on both sides of the narrower one.
+_WIDTHS = {"WT": 1.5, "TC": 2.4, "ET": 1.0}
+_BOX_COLOUR = "#ffffff"
+_MARGIN_PIXELS = 6
+_INCHES_A_PANEL = 3.1
+
+
+def draw_montage(
+    path: str | os.PathLike[str],
+    study: Study,
+    prediction: Masks,
+    truth: Masks | None = None,
+    boxes: Sequence[NDArray[np.integer]] = (),
+    title: str = "",
+) -> None:
+    """Write a PNG: one column a channel, one row a plane, at the slices where the tumour is widest.
+
+    Prediction is outlined solid and truth dashed, one colour a region; `boxes` are half-open voxel ranges (3, 2). The
+    picture is in radiological orientation with square millimetres, cropped to the head. Raises InputError for a name
+    that does not end in .png or masks of another shape.
+    """
+    target = Path(path)
+    if target.suffix.lower() != ".png":
+        raise InputError(f"The figure '{target.name}' must end in .png.")
+    for name, mask in [*prediction.items(), *(truth or {}).items()]:
+        if mask.shape != study.grid.shape:
+            raise InputError(f"Mask '{name}' has shape {mask.shape}, but the scan has {study.grid.shape}.")
+    planes = widest_planes({**_prefixed(truth or {}), **prediction}, study.grid)
+    figure = _layout(study, planes)
+    drawings = [("solid", prediction)] if truth is None else [("solid", prediction), ((0, (4, 3)), truth)]
+    filled = [_filled(box, study.grid.shape) for box in boxes]
+    for row, plane in enumerate(planes):
+        head = _head(study, plane)
+        for column, (channel, volume) in enumerate(study.channels.items()):
+            axes = figure.axes[row * len(study.channels) + column]
+            _draw_slice(axes, plane, volume, head)
+            for style, masks in drawings:
+                for region in (region for region in REGIONS if region in masks):
+                    _outline(axes, plane.cut(masks[region]), COLOURS[region], style, _WIDTHS[region])
+            for box in filled:
+                _outline(axes, plane.cut(box), _BOX_COLOUR, "dotted", 1.2)
+            if row == 0:
+                axes.set_title(channel, fontsize=13, color="white")
+            if column == 0:
+                axes.set_ylabel(f"{plane.name}, {plane.voxel}", fontsize=11, color="white")
+    figure.suptitle(title, fontsize=14, color="white", x=0.5, y=0.995, va="top")
+    _legend(figure, truth is not None, bool(boxes))
+    with io.BytesIO() as content:
+        figure.savefig(content, format="png", dpi=110, facecolor="black")
+        write_whole(target, content.getvalue())
+
+
+def _prefixed(masks: Masks) -> dict[str, NDArray[np.generic]]:
+    return {f"truth {name}": mask for name, mask in masks.items()}
+
+
+def _layout(study: Study, planes: Sequence[Plane]) -> Figure:
+    """An empty grid of panels whose rows are as high as their pictures are, and room for the words."""
+    heights = [_shape_mm(study, plane)[0] / _shape_mm(study, plane)[1] for plane in planes]
+    columns = len(study.channels)
+    width = max(2, columns) * _INCHES_A_PANEL
+    inches = sum(heights) * width / columns * 0.93 + 1.6
+    figure = Figure(figsize=(width, inches), facecolor="black")
+    FigureCanvasAgg(figure)
+    figure.subplots(len(planes), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+    figure.subplots_adjust(left=0.05, right=0.99, top=1 - 0.95 / inches, bottom=0.65 / inches, wspace=0.03, hspace=0.04)
+    return figure
+
+
+def _draw_slice(axes: Axes, plane: Plane, volume: NDArray[np.float32], head: tuple[slice, slice]) -> None:
+    picture = plane.cut(volume)
+    low, high = _window(volume)
+    axes.imshow(picture, cmap="gray", vmin=low, vmax=high, aspect=plane.aspect, interpolation="nearest")
+    axes.set_xlim(head[1].start - 0.5, head[1].stop - 0.5)
+    axes.set_ylim(head[0].stop - 0.5, head[0].start - 0.5)
+    axes.set_facecolor("black")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for position, letter in zip(((0.02, 0.5), (0.98, 0.5), (0.5, 0.98), (0.5, 0.02)), plane.edges, strict=True):
+        horizontal = {0.02: "left", 0.98: "right"}.get(position[0], "center")
+        vertical = {0.02: "bottom", 0.98: "top"}.get(position[1], "center")
+        axes.text(*position, letter, transform=axes.transAxes, color="0.65", fontsize=8, ha=horizontal, va=vertical)
+
+
+def _outline(axes: Axes, mask: NDArray[np.generic], colour: str, style: Any, width: float) -> None:
+    if mask.any() and not mask.all():
+        axes.contour(mask.astype(np.float32), levels=[0.5], colors=[colour], linestyles=[style], linewidths=[width])
+
+
+def _filled(box: NDArray[np.integer], shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+    volume = np.zeros(shape, dtype=bool)
+    (i0, i1), (j0, j1), (k0, k1) = np.asarray(box).tolist()
+    volume[i0:i1, j0:j1, k0:k1] = True
+    return volume
+
+
+def _window(volume: NDArray[np.float32]) -> tuple[float, float]:
+    """Display range: 1st to 99.7th percentile of the voxels above the background, taken from a coarse grid of them."""
+    coarse = volume[::3, ::3, ::3]
+    tissue = coarse[coarse > coarse.min()]
+    low, high = np.percentile(tissue, (1.0, 99.7)) if tissue.size else (float(volume.min()), float(volume.max()))
+    return min(float(low), 0.0) if volume.min() >= 0 else float(low), float(high)
+
+
+def _head(study: Study, plane: Plane) -> tuple[slice, slice]:
+    """Rows and columns that hold anything but the darkest value in some channel, with a margin."""
+    pictures = [plane.cut(volume) > volume.min() for volume in study.channels.values()]
+    anything = np.any(pictures, axis=0)
+    if not anything.any():
+        anything[:] = True
+    ranges = []
+    for axis in (1, 0):
+        hit = np.flatnonzero(anything.any(axis=axis))
+        size = anything.shape[1 - axis]
+        ranges.append(slice(max(0, int(hit[0]) - _MARGIN_PIXELS), min(size, int(hit[-1]) + 1 + _MARGIN_PIXELS)))
+    return ranges[0], ranges[1]
+
+
+def _shape_mm(study: Study, plane: Plane) -> tuple[float, float]:
+    rows, columns = _head(study, plane)
+    return (rows.stop - rows.start) * plane.aspect, float(columns.stop - columns.start)
+
+
+def _legend(figure: Figure, with_truth: bool, with_box: bool) -> None:
+    handles = [Line2D([], [], color=COLOURS[region], lw=2.5, label=region) for region in REGIONS]
+    handles.append(Line2D([], [], color="white", lw=1.5, label="prediction"))
+    if with_truth:
+        handles.append(Line2D([], [], color="white", lw=1.5, ls=(0, (4, 3)), label="truth"))
+    if with_box:
+        handles.append(Line2D([], [], color=_BOX_COLOUR, lw=1.5, ls="dotted", label="box"))
+    figure.legend(
+        handles=handles,
+        loc="lower center",
+        ncols=len(handles),
+        frameon=False,
+        labelcolor="white",
+        fontsize=11,
+        title="radiological orientation: the patient's right is on the left",
+        title_fontproperties={"size": 9},
+    ).get_title().set_color("0.7")

@@ -1,0 +1,99 @@
+"""The numbers of a segmentation as plain data, ready for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from oncoprompt.geometry import Grid
+from oncoprompt.study import REGIONS, Study
+
+
+class Lesion(Protocol):
+    """One connected lesion."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def voxels(self) -> int: ...
+    @property
+    def volume_ml(self) -> float: ...
+    @property
+    def centre_mm(self) -> Sequence[float]: ...
+    @property
+    def regions(self) -> Mapping[str, float]: ...
+
+
+class Provenance(Protocol):
+    """Where a segmentation comes from."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def weights_sha256(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def timings_s(self) -> Mapping[str, float]: ...
+
+
+class Segmented(Protocol):
+    """What is told of a segmentation; `inference.Segmentation` is one."""
+
+    @property
+    def grid(self) -> Grid: ...
+    @property
+    def lesions(self) -> Sequence[Lesion]: ...
+    @property
+    def provenance(self) -> Provenance: ...
+    def volume_ml(self, region: str) -> float: ...
+    def count(self, region: str) -> int: ...
+
+
+def summarise(study: Study, segmentation: Segmented, prompts: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Volumes (ml) and counts a region, lesions, model, weights' hash, prompts, timings (s) and grid, as JSON types."""
+    provenance, grid = segmentation.provenance, segmentation.grid
+    summary = {
+        "study": study.name,
+        "channels": list(study.channels),
+        "regions": {
+            region: {"volume_ml": round(segmentation.volume_ml(region), 4), "count": segmentation.count(region)}
+            for region in REGIONS
+        },
+        "lesions": [
+            {
+                "id": lesion.id,
+                "voxels": lesion.voxels,
+                "volume_ml": round(lesion.volume_ml, 4),
+                "centre_mm": [round(float(value), 2) for value in lesion.centre_mm],
+                "regions_ml": {region: round(volume_ml, 4) for region, volume_ml in lesion.regions.items()},
+            }
+            for lesion in segmentation.lesions
+        ],
+        "prompts": list(prompts),
+        "model": {"name": provenance.model, "weights_sha256": provenance.weights_sha256},
+        "timings_s": {step: round(seconds, 3) for step, seconds in provenance.timings_s.items()},
+        "grid": {
+            "shape": grid.shape,
+            "spacing_mm": grid.spacing_mm,
+            "axis_codes": grid.axis_codes,
+            "affine": grid.affine,
+        },
+        "version": provenance.version,
+    }
+    return {name: plain(value) for name, value in summary.items()}
+
+
+def plain(value: Any) -> Any:
+    """The same value in JSON types: arrays, tuples and sets as lists, numpy scalars as Python's."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): plain(member) for name, member in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(plain(member) for member in value)
+    if isinstance(value, list | tuple):
+        return [plain(member) for member in value]
+    return value

@@ -1,0 +1,143 @@
+"""A study: named channels of one scan session on one grid."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Header
+from numpy.typing import NDArray
+
+from oncoprompt.errors import InputError
+from oncoprompt.geometry import Grid
+from oncoprompt.study import discover
+from oncoprompt.study.channels import accepted_names, in_order, named, split_extension
+from oncoprompt.study.volume import Volume, read_volume
+
+Source = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Channels (I, J, K) float32 by name on one grid; `header` is the NIfTI header whose codes outputs repeat.
+
+    Raises InputError for no channel, shapes that differ from the grid, values that are not finite, a constant channel,
+    or a header of another grid.
+    """
+
+    channels: dict[str, NDArray[np.float32]]
+    grid: Grid
+    name: str = "study"
+    header: Nifti1Header | None = None
+
+    def __post_init__(self) -> None:
+        if not self.channels:
+            raise InputError(f"Study '{self.name}' has no channel; accepted names: {accepted_names()}.")
+        checked: dict[str, NDArray[np.float32]] = {}
+        for given in self.channels:
+            channel = named(given)
+            if channel in checked:
+                raise InputError(f"Study '{self.name}' names channel '{channel}' twice.")
+            checked[channel] = _checked(self.channels[given], channel, self.grid, self.name)
+        if self.header is not None and not np.allclose(self.header.get_best_affine(), self.grid.affine, atol=1e-3):
+            raise InputError(f"The header of study '{self.name}' describes another grid than its channels lie on.")
+        object.__setattr__(self, "channels", {channel: checked[channel] for channel in in_order(checked)})
+
+    @classmethod
+    def read(cls, source: Source, name: str | None = None, channel_order: Sequence[str] | None = None) -> Study:
+        """A study from a folder, a file, or a mapping of channel to file.
+
+        `channel_order` names the volumes of a four-dimensional file. Raises InputError, with a sentence for each way in
+        which files can be missing, damaged, ambiguous or not fit each other.
+        """
+        if isinstance(source, Mapping):
+            return cls._from_files(discover.in_mapping(source), name)
+        path = Path(source)
+        if path.is_dir():
+            return cls._from_files(discover.in_folder(path), name)
+        volume = read_volume(path)
+        if volume.array.ndim == 4:
+            order = discover.volume_order(path, volume.array.shape[3], channel_order)
+            channels = {channel: volume.array[..., index] for index, channel in enumerate(order)}
+            return cls(channels, volume.grid, name or _stem(path), volume.header)
+        if channel_order is not None:
+            return cls({_only(channel_order, path): volume.array}, volume.grid, name or _stem(path), volume.header)
+        found = discover.in_file(path)
+        if found is None:
+            raise InputError(
+                f"The name of '{path.name}' does not say which channel it is. Say it with Study.read({{'t1c': path}}), "
+                f"or end the file name in one of {accepted_names()}."
+            )
+        return cls({next(iter(found.files)): volume.array}, volume.grid, name or found.name, volume.header)
+
+    @classmethod
+    def _from_files(cls, found: discover.Found, name: str | None) -> Study:
+        study_name = name or found.name
+        volumes: dict[str, Volume] = {}
+        for channel in in_order(found.files):
+            volume = read_volume(found.files[channel])
+            if volume.array.ndim == 4:
+                raise InputError(
+                    f"'{found.files[channel].name}' holds {volume.array.shape[3]} volumes where channel '{channel}' "
+                    "needs one; read it on its own with Study.read(path, channel_order=[...])."
+                )
+            volumes[channel] = volume
+        first = next(iter(volumes))
+        for channel, volume in volumes.items():
+            _check_same_grid(study_name, (first, volumes[first].grid), (channel, volume.grid))
+        channels = {channel: volume.array for channel, volume in volumes.items()}
+        return cls(channels, volumes[first].grid, study_name, volumes[first].header)
+
+    def channel(self, name: str) -> NDArray[np.float32]:
+        """One channel by any accepted spelling; raises InputError with the names there are."""
+        if (channel := named(name)) in self.channels:
+            return self.channels[channel]
+        raise InputError(f"Study '{self.name}' has no channel '{name}'. Found: {', '.join(self.channels)}.")
+
+
+def _stem(path: Path) -> str:
+    parts = split_extension(path.name)
+    return parts[0] if parts is not None else path.name
+
+
+def _only(channel_order: Sequence[str], path: Path) -> str:
+    if len(channel_order) != 1:
+        raise InputError(f"'{path.name}' holds one volume, but channel_order names {len(channel_order)}.")
+    return channel_order[0]
+
+
+def _check_same_grid(study: str, reference: tuple[str, Grid], other: tuple[str, Grid]) -> None:
+    if reference[1].matches(other[1]):
+        return
+    (first, grid), (second, grid2) = reference, other
+    if grid.shape != grid2.shape:
+        difference = f"shapes {grid.shape} and {grid2.shape}"
+    else:
+        difference = f"affines that differ by up to {np.abs(grid.affine - grid2.affine).max():.4g} mm"
+    raise InputError(
+        f"Channels '{first}' and '{second}' of study '{study}' lie on different grids: {difference}. "
+        "Register or resample them onto one grid first."
+    )
+
+
+def _checked(array: NDArray[np.generic], channel: str, grid: Grid, study: str) -> NDArray[np.float32]:
+    if array.shape != grid.shape:
+        raise InputError(f"Channel '{channel}' of study '{study}' has shape {array.shape}, its grid {grid.shape}.")
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"Channel '{channel}' of study '{study}' has type {array.dtype}; give real numbers.")
+    values = np.ascontiguousarray(array, dtype=np.float32)
+    low, high = float(values.min()), float(values.max())
+    # NaN and infinities reach the extremes, so healthy volumes pay for no second look.
+    if not np.isfinite(low) or not np.isfinite(high):
+        bad = int(np.count_nonzero(~np.isfinite(values)))
+        raise InputError(
+            f"Channel '{channel}' of study '{study}' holds {bad} values that are NaN or infinite; replace them first."
+        )
+    if low == high:
+        raise InputError(
+            f"Channel '{channel}' of study '{study}' is empty: every voxel is {low:g}. Leave it out or export it again."
+        )
+    return values

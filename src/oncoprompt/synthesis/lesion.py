@@ -1,0 +1,62 @@
+"""What a tumour is to the renderer: three signed levels on a 2 mm grid and how its tissue behaves."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from oncoprompt.synthesis.fields import sample
+
+FAMILIES = ("high-grade glioma", "low-grade glioma", "metastases", "meningioma", "healthy")
+
+
+@dataclass(frozen=True)
+class LesionTissue:
+    """Relaxometry of a lesion's compartments at 3 T (seconds, 1/s) and the softness of its edges (mm)."""
+
+    necrosis_t1: float = 2.3
+    necrosis_t2: float = 0.23
+    enhancing_t1: float = 1.5
+    enhancing_t2: float = 0.11
+    oedema_t1: float = 1.35
+    oedema_t2: float = 0.135
+    uptake: float = 0.7
+    uptake_spread: float = 0.3
+    core_texture: float = 0.1
+    haemorrhage: float = 0.0
+    oedema_share: float = 0.7
+    core_softness_mm: float = 0.6
+    oedema_softness_mm: float = 1.5
+    mass: float = 0.2
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """Levels ``[3, K, J, I]`` in mm, positive inside: core, enhancing part of the core, oedema.
+
+    Labels follow from the signs: core and enhancing is ET, core alone is NETC, oedema outside the core is SNFH.
+    """
+
+    family: str
+    levels: Tensor
+    tissue: LesionTissue
+
+    def label_map(self) -> Tensor:
+        """Labels ``[K, J, I]`` of the 2 mm grid: 1 NETC, 2 SNFH, 3 ET (BraTS 2023)."""
+        return labels_of(self.levels)
+
+    def at(self, points_mm: Tensor) -> Tensor:
+        """Levels ``[3, k, j, i]`` at points in mm."""
+        return sample(self.levels, points_mm)
+
+
+def labels_of(levels: Tensor) -> Tensor:
+    """Labels of levels ``[3, ...]``: 1 NETC, 2 SNFH, 3 ET."""
+    core, enhancing, oedema = levels
+    labels = torch.where(oedema > 0, 2, 0)
+    return torch.where(core > 0, torch.where(enhancing > 0, 3, 1), labels).to(torch.uint8)
+
+
+def no_lesion(shape: tuple[int, int, int], device: torch.device) -> Lesion:
+    """A healthy brain."""
+    return Lesion("healthy", torch.full((3, *shape), -50.0, device=device), LesionTissue(mass=0.0))

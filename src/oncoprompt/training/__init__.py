@@ -1,0 +1,1 @@
+"""Training: items, configurations and the fit loop on Lightning Fabric."""

@@ -1,0 +1,119 @@
+"""TrainingConfig: everything a training run depends on, read from one TOML file."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from oncoprompt.errors import InputError
+from oncoprompt.training.mapping import updated
+
+Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
+
+
+@dataclass(frozen=True)
+class ModelSection:
+    """`[model]`: which model is trained; `options` are the arguments of the method's own configuration."""
+
+    name: str = "msm-seg-compact"
+    weights: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataSection:
+    """`[data]`: where items come from; `options` are the arguments of the item source's own configuration.
+
+    `workers` processes make items with one thread each, `prefetch` items ahead; 0 makes them in the main process.
+    """
+
+    workers: int = 2
+    prefetch: int = 2
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OptimisationSection:
+    """`[optimisation]`: AdamW with linear warm-up and cosine decay, gradient clipping, accumulation, weight averaging.
+
+    The run ends after `steps` optimiser steps or `max_minutes` of training, whichever comes first; the learning rate
+    follows the greater of the two fractions down to `final_learning_rate_fraction` of its peak.
+    """
+
+    steps: int = 10_000
+    max_minutes: float | None = None
+    learning_rate: float = 1e-3
+    final_learning_rate_fraction: float = 0.0
+    warmup_steps: int = 100
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    accumulate: int = 1
+    ema_decay: float = 0.999
+
+
+@dataclass(frozen=True)
+class RunSection:
+    """`[run]`: seed, hardware and how often progress is kept."""
+
+    seed: int = 0
+    accelerator: str = "auto"
+    precision: Precision = "32-true"
+    threads: int | None = None
+    checkpoint_minutes: float = 10.0
+    export_minutes: float = 30.0
+    log_every: int = 10
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A whole training run as data; two runs from equal configurations see the same items in the same order."""
+
+    model: ModelSection = field(default_factory=ModelSection)
+    data: DataSection = field(default_factory=DataSection)
+    optimisation: OptimisationSection = field(default_factory=OptimisationSection)
+    run: RunSection = field(default_factory=RunSection)
+
+    def __post_init__(self) -> None:
+        """Check the ranges; raises `InputError` naming the first value that cannot work."""
+        for name, value, least in (
+            ("optimisation.steps", self.optimisation.steps, 1),
+            ("optimisation.accumulate", self.optimisation.accumulate, 1),
+            ("optimisation.warmup_steps", self.optimisation.warmup_steps, 0),
+            ("data.workers", self.data.workers, 0),
+            ("data.prefetch", self.data.prefetch, 1),
+            ("run.log_every", self.run.log_every, 1),
+        ):
+            if value < least:
+                raise InputError(f"Training configuration: {name} is {value}. It must be at least {least}.")
+        if not 0.0 <= self.optimisation.ema_decay < 1.0:
+            raise InputError(
+                f"Training configuration: optimisation.ema_decay is {self.optimisation.ema_decay}. "
+                "It must be in [0, 1); 0 keeps no average."
+            )
+        if self.optimisation.max_minutes is not None and self.optimisation.max_minutes <= 0:
+            raise InputError(
+                f"Training configuration: optimisation.max_minutes is {self.optimisation.max_minutes}. "
+                "Give a positive number or leave it out."
+            )
+
+    @classmethod
+    def read(cls, path: Path) -> "TrainingConfig":
+        """Read a TOML file; raises `InputError` for a missing file, bad TOML, unknown names and wrong types."""
+        try:
+            with path.open("rb") as file:
+                return cls.from_mapping(tomllib.load(file), origin=str(path))
+        except OSError as error:
+            raise InputError(f"Training configuration '{path}' cannot be read: {error.strerror}.") from error
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(f"Training configuration '{path}' is not valid TOML: {error}.") from error
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], origin: str = "the mapping") -> "TrainingConfig":
+        """Build from nested mappings, section -> name -> value; raises `InputError`."""
+        return updated(cls(), mapping, f"Training configuration '{origin}'")
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Nested plain mapping that `from_mapping` accepts."""
+        return asdict(self)

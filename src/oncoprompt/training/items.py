@@ -1,0 +1,144 @@
+"""Training items for MSM-Seg: a synthetic person, a box such as people draw, and the region around it."""
+
+from dataclasses import dataclass
+
+import cc3d
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from oncoprompt.methods.msm_seg.region import STRIDE, RegionPolicy, box_map, click_maps, standardise
+from oncoprompt.prompts.simulate import jitter_box, random_clicks
+from oncoprompt.synthesis.anatomy import LOW_SPACING_MM
+from oncoprompt.synthesis.fields import BOX_MM, box_points, sample
+from oncoprompt.synthesis.relaxometry import CHANNELS
+from oncoprompt.synthesis.subject import Subject
+
+_HALF_MM = np.array(BOX_MM) / 2
+
+
+@dataclass(frozen=True)
+class TrainingItem:
+    """Images ``[M, D, H, W]`` with their roles, truth ``[3, D, H, W]`` (WT, TC, ET), box and click maps."""
+
+    images: Tensor
+    roles: tuple[str, ...]
+    regions: Tensor
+    box: Tensor
+    clicks: Tensor
+
+
+@dataclass(frozen=True)
+class ItemConfig:
+    """How training items are drawn; fractions are probabilities unless a unit is named."""
+
+    box_share: float = 0.8
+    most_jitter: float = 0.2
+    click_share: float = 0.2
+    single_lesion_share: float = 0.5
+    channel_dropout: float = 0.12
+    shuffle_share: float = 0.5
+    least_voxels: int = 64
+    least_voxels_unboxed: int = 80
+    most_voxels: int = 96
+
+
+@dataclass(frozen=True)
+class SyntheticItems:
+    """Endless training items; ``item(index)`` depends on the seed and the index alone."""
+
+    config: ItemConfig = ItemConfig()
+    seed: int = 0
+
+    def item(self, index: int) -> TrainingItem:
+        """Draw item ``index``."""
+        config = self.config
+        rng = np.random.default_rng([self.seed, index])
+        subject = Subject.random(int(rng.integers(2**48)))
+        wanted = _wanted_lesion(subject, rng, config.single_lesion_share)
+        boxed = bool(wanted.any()) and rng.random() < config.box_share
+        least = config.least_voxels if boxed else config.least_voxels_unboxed
+        policy = RegionPolicy(most_voxels=int(rng.choice(np.arange(least, config.most_voxels + 1, 8))))
+        if boxed:
+            tight = _bounds(wanted) * int(LOW_SPACING_MM)
+            size = (int(BOX_MM[0]), int(BOX_MM[1]), int(BOX_MM[2]))
+            box_mm = jitter_box(tight, rng.uniform(0, config.most_jitter), rng, size) - _HALF_MM[:, None]
+            region_mm = policy.expand(box_mm)
+        else:
+            wanted = subject.lesion.label_map().numpy() > 0
+            box_mm = None
+            region_mm = _bounds(_brain(subject)) * LOW_SPACING_MM - _HALF_MM[:, None] + [[-4.0, 4.0]]
+        spacing = policy.spacing_mm(region_mm[:, 1] - region_mm[:, 0])
+        points, origin, shape = _points(region_mm, spacing)
+        picture = subject.picture(points, (spacing, spacing, spacing))
+        labels = picture.labels * _near(wanted, points)
+        regions = torch.stack([labels > 0, (labels == 1) | (labels == 3), labels == 3]).to(torch.uint8)
+        boxes = [] if box_mm is None else [(box_mm - origin[:, None]) / spacing]
+        clicks = _clicks(regions[0].numpy(), rng) if rng.random() < config.click_share else []
+        order = _channel_order(rng, config)
+        mean, deviation = subject.statistics()
+        images = standardise(picture.images, mean * float(np.exp(rng.normal(0, 0.05))), deviation)
+        images = images * torch.tensor(np.exp(rng.normal(0, 0.1, 4)), dtype=torch.float32).view(4, 1, 1, 1)
+        return TrainingItem(
+            images=images[order].contiguous(),
+            roles=tuple(CHANNELS[c] for c in order),
+            regions=regions,
+            box=box_map(boxes, shape),
+            clicks=click_maps(clicks, shape),
+        )
+
+
+def _wanted_lesion(subject: Subject, rng: np.random.Generator, single_share: float) -> NDArray[np.bool_]:
+    """The lesion(s) a person would draw the box around, ``[K, J, I]`` on the 2 mm grid: all, or one of several."""
+    tumour = subject.lesion.label_map().numpy() > 0
+    if subject.family != "metastases" or rng.random() > single_share:
+        return tumour
+    parts, count = cc3d.connected_components(tumour, connectivity=26, return_N=True)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    worth = np.flatnonzero(sizes >= 8) + 1
+    return parts == int(rng.choice(worth)) if worth.size else tumour
+
+
+def _brain(subject: Subject) -> NDArray[np.bool_]:
+    _, depth, _ = subject.anatomy.tissue(box_points(LOW_SPACING_MM, torch.device("cpu")))
+    inside: NDArray[np.bool_] = depth.numpy() > 0
+    return inside
+
+
+def _bounds(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Half-open bounds (3, 2) ordered (R, A, S) of a mask ``[K, J, I]``."""
+    lines = [np.flatnonzero(mask.any(axis=axes)) for axes in ((0, 1), (0, 2), (1, 2))]
+    return np.array([[line[0], line[-1] + 1] for line in lines])
+
+
+def _points(region_mm: NDArray[np.float64], spacing: float) -> tuple[Tensor, NDArray[np.float64], tuple[int, int, int]]:
+    """Voxel centres ``[D, H, W, 3]`` covering a region, the corner of the first voxel and the shape (D, H, W)."""
+    blocks = np.ceil((region_mm[:, 1] - region_mm[:, 0]) / spacing / STRIDE - 1e-6).astype(int)
+    counts = np.maximum(blocks, 1) * STRIDE
+    origin = region_mm.mean(axis=1) - counts * spacing / 2
+    x, y, z = (
+        torch.from_numpy((origin[a] + (np.arange(counts[a]) + 0.5) * spacing).astype(np.float32)) for a in range(3)
+    )
+    points = torch.stack(torch.broadcast_tensors(x[None, None, :], y[None, :, None], z[:, None, None]), dim=-1)
+    return points, origin, (int(counts[2]), int(counts[1]), int(counts[0]))
+
+
+def _near(wanted: NDArray[np.bool_], points: Tensor) -> Tensor:
+    """Whether points lie in the 2 mm voxels of a mask or touch them, ``[D, H, W]``."""
+    return sample(torch.from_numpy(wanted.astype(np.float32))[None], points)[0] > 0.01
+
+
+def _clicks(tumour: NDArray[np.uint8], rng: np.random.Generator) -> list[tuple[NDArray[np.int64], bool]]:
+    """One to three clicks in the tumour and up to two outside, as positions (W, H, D)."""
+    clicks = []
+    for mask, count, positive in ((tumour > 0, rng.integers(1, 4), True), (tumour == 0, rng.integers(0, 3), False)):
+        if mask.any() and count:
+            clicks += [(voxel[::-1], positive) for voxel in random_clicks(mask, int(count), rng)]
+    return clicks
+
+
+def _channel_order(rng: np.random.Generator, config: ItemConfig) -> list[int]:
+    """Indices of the channels that are present, mostly in the usual order."""
+    kept = [c for c in range(4) if rng.random() >= config.channel_dropout] or [int(rng.integers(4))]
+    return [int(c) for c in rng.permutation(kept)] if rng.random() < config.shuffle_share else kept
