@@ -1,8 +1,26 @@
 """Fixtures that several folders of tests share."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+THREADS = 2
+
+# Read when torch is imported, by whichever test does so first: waiting threads must not spin on shared cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fixed_threads() -> Iterator[None]:
+    """One number of threads on every machine, so that sums come out the same."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ def test_bundled_weights_match_their_manifests():
         pytest.skip("no bundled weights: src/oncoprompt/weights")
     for path in manifests:
         manifest = json.loads(path.read_text())
-        content = (path.parent / manifest["file"]).read_bytes()
+        content = path.with_suffix(".safetensors").read_bytes()
         assert hashlib.sha256(content).hexdigest() == manifest["sha256"]
         assert manifest["licence"] == "Apache-2.0"
         assert len(content) <= 15_000_000

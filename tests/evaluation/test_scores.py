@@ -45,6 +45,7 @@ def test_empty_masks_have_the_documented_scores() -> None:
     assert normalised_surface_dice(full, empty, (1, 1, 1)) == 0.0
 
 
+@settings(max_examples=40, deadline=None)
 @given(masks, masks)
 def test_scores_are_symmetric_and_perfect_only_for_equal_masks(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> None:
     assert dice(a, b) == dice(b, a)

@@ -14,6 +14,7 @@ from oncoprompt.geometry import Grid, roi_grid
 identity = np.eye(4)
 
 
+@settings(max_examples=40, deadline=None)
 @given(grids(), st.lists(st.tuples(*[st.floats(-50, 300)] * 3), min_size=1, max_size=5))
 def test_world_and_voxel_coordinates_are_inverse(grid: Grid, voxels: list[tuple[float, float, float]]) -> None:
     assert np.allclose(grid.to_voxels(grid.to_world(voxels)), voxels, atol=1e-7)
@@ -96,7 +97,7 @@ def test_an_affine_without_a_place_in_the_world_is_refused(affine: np.ndarray, m
         Grid((2, 2, 2), affine)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(grids(min_size=2), st.floats(0.5, 4.0), st.sampled_from([1, 8, 16]), st.data())
 def test_a_region_grid_is_isotropic_canonical_and_covers_the_box(
     grid: Grid, spacing: float, multiple: int, data: st.DataObject

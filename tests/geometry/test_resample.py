@@ -27,7 +27,7 @@ def centroid_mm(mask: NDArray[np.generic], grid: Grid) -> NDArray[np.float64]:
     return grid.to_world(np.argwhere(mask).mean(axis=0))
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(grids(), st.sampled_from([0, 1]))
 def test_resampling_onto_the_same_grid_changes_nothing(grid: Grid, order: int) -> None:
     array = noise(grid.shape)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geometry.grids import grids
@@ -13,6 +13,7 @@ from oncoprompt.prompts import Click, Text
 plain = Grid((10, 12, 14), np.eye(4))
 
 
+@settings(max_examples=40, deadline=None)
 @given(grids(), st.data())
 def test_a_click_comes_back_at_its_voxel_on_any_grid(grid: Grid, data: st.DataObject) -> None:
     voxel = [data.draw(st.integers(0, size - 1)) for size in grid.shape]

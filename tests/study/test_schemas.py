@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ def test_there_is_no_schema_without_a_test() -> None:
 
 
 @pytest.mark.parametrize("name", EDITIONS)
+@settings(max_examples=15, deadline=None)
 @given(depth=arrays(np.uint8, (3, 4, 2), elements=st.integers(0, 3)))
 def test_nested_masks_survive_a_label_map(name: str, depth: NDArray[np.uint8]) -> None:
     masks = {"WT": depth >= 1, "TC": depth >= 2, "ET": depth >= 3}
@@ -44,6 +45,7 @@ def test_nested_masks_survive_a_label_map(name: str, depth: NDArray[np.uint8]) -
 
 @pytest.mark.parametrize("source", EDITIONS)
 @pytest.mark.parametrize("target", EDITIONS)
+@settings(max_examples=15, deadline=None)
 @given(depth=arrays(np.uint8, (3, 4, 2), elements=st.integers(0, 3)))
 def test_conversion_keeps_every_region(source: str, target: str, depth: NDArray[np.uint8]) -> None:
     masks = {"WT": depth >= 1, "TC": depth >= 2, "ET": depth >= 3}

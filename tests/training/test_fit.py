@@ -72,8 +72,24 @@ def test_a_step_with_a_non_finite_loss_is_skipped_and_counted(tmp_path):
 
 
 def test_twenty_non_finite_steps_in_a_row_stop_the_run_and_name_the_item(tmp_path):
-    with pytest.raises(TrainingError, match="item 39"):
+    with pytest.raises(TrainingError, match="the loss of item 38 is nan"):
         fit(toy_config(), toy_model(), ToyItems(broken=frozenset(range(100))), toy_loss, tmp_path)
+
+
+class Failing(ToyItems):
+    """Items some of which raise."""
+
+    def item(self, index: int) -> ToyItem:
+        if index in self.broken:
+            raise ValueError("no such tumour")
+        return super().item(index)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_item_that_cannot_be_made_costs_one_step_and_is_told(tmp_path, caplog, workers):
+    progress = fit(toy_config(workers), toy_model(), Failing(broken=frozenset({6})), toy_loss, tmp_path)
+    assert (progress.step, progress.skipped) == (12, 1)
+    assert "item 6 cannot be made (ValueError: no such tumour)" in caplog.text
 
 
 def test_the_time_limit_ends_the_run_with_the_learning_rate_at_its_floor(tmp_path):

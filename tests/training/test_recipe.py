@@ -11,7 +11,7 @@ from oncoprompt.training.recipe import build
 
 TINY = {
     "model": {"options": {"backbone": {"widths": [8, 8, 16, 16]}}},
-    "data": {"workers": 0, "options": {"least_voxels": 32, "most_voxels": 32}},
+    "data": {"workers": 0, "options": {"least_voxels": 32, "least_voxels_unboxed": 32, "most_voxels": 32}},
     "optimisation": {"steps": 1},
     "run": {"accelerator": "cpu", "threads": 1},
 }

@@ -12,6 +12,7 @@ import typer
 from oncoprompt.errors import InputError, OncoPromptError, WeightsError
 
 UNEXPECTED, BAD_INPUT, NO_WEIGHTS = 1, 2, 3
+_LEVELS = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
 
 
 class Talk:
@@ -35,9 +36,9 @@ class Talk:
     @contextmanager
     def errors_told(self) -> Iterator[None]:
         """Turn an error into one sentence on standard error and the exit code that belongs to it."""
-        self._set_up_logging()
         try:
-            yield
+            with _logging_to_stderr(_LEVELS[self.level]):
+                yield
         except OncoPromptError as error:
             raise self._told(error, str(error), _code(error)) from error
         except OSError as error:
@@ -54,14 +55,20 @@ class Talk:
         typer.echo(f"oncoprompt: {' '.join(sentence.split())}", err=True)
         return typer.Exit(code)
 
-    def _set_up_logging(self) -> None:
-        levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("oncoprompt: %(message)s"))
-        logger = logging.getLogger("oncoprompt")
-        logger.handlers[:] = [handler]
-        logger.setLevel(levels[self.level])
-        logger.propagate = False
+
+@contextmanager
+def _logging_to_stderr(level: int) -> Iterator[None]:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("oncoprompt: %(message)s"))
+    logger = logging.getLogger("oncoprompt")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def say(text: str) -> None:

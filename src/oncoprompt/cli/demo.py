@@ -31,7 +31,7 @@ def demo(
         "demo"
     ),
     seed: Annotated[int, typer.Option(min=0, help="Which of the studies that training never saw.")] = 0,
-    family: Annotated[str, typer.Option(help="Kind of tumour.")] = "glioma",
+    family: Annotated[str, typer.Option(help="Kind of tumour.")] = "high-grade glioma",
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -48,11 +48,15 @@ def demo(
 def run(out: Path, seed: int, family: str, model: str, device: str, talk: Talk) -> tuple[str, float]:
     """Leave study, label map, picture, table and summary in `out`; returns the table and the seconds it all took."""
     from oncoprompt.inference import Session
-    from oncoprompt.report import region_table, summarise
+    from oncoprompt.methods.registry import load_model
+    from oncoprompt.report.summary import summarise
+    from oncoprompt.report.table import region_table
     from oncoprompt.study.writer import write_whole
     from oncoprompt.synthesis import synthesize
 
     began = time.perf_counter()
+    # Missing weights are better told before a study is made for them.
+    load_model(model)
     with talk.step("Making a synthetic study"):
         synthetic = synthesize(FIRST_UNSEEN_SEED + seed, family)
         write_case(out, "study", synthetic)
@@ -97,7 +101,7 @@ def _scores(synthetic: SyntheticStudy, result: Segmentation) -> dict[str, Region
 def _draw(
     path: Path, synthetic: SyntheticStudy, result: Segmentation, box: Box, scores: dict[str, RegionScores]
 ) -> None:
-    from oncoprompt.report import draw_montage
+    from oncoprompt.report.figure import draw_montage
 
     told = "   ".join(
         f"{region} {score.dice:.2f} ({score.volume_ml:.1f} of {score.truth_volume_ml:.1f} ml)"

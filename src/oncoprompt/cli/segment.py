@@ -92,7 +92,7 @@ class Request:
 
 def run(request: Request, talk: Talk) -> dict[str, Any]:
     """Read, segment and write; returns the summary. Nothing is computed before the request has been checked."""
-    from oncoprompt.report import summarise
+    from oncoprompt.report.summary import summarise
     from oncoprompt.study import Study, schemas
 
     began = time.perf_counter()
@@ -146,7 +146,7 @@ def _write(
     if outputs.overlay is not None:
         import numpy as np
 
-        from oncoprompt.report import draw_montage
+        from oncoprompt.report.figure import draw_montage
 
         volumes = "   ".join(f"{region} {summary['regions'][region]['volume_ml']:.1f} ml" for region in REGIONS)
         boxes = [np.asarray(prompt["voxels"]) for prompt in summary["prompts"] if prompt["kind"] == "box"]

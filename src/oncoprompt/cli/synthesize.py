@@ -22,7 +22,7 @@ def synthesize(
     out: Annotated[Path, typer.Option("--output", "-o", help="Folder in which each study gets a folder.")],
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many studies.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first study; the next one has the next seed.")] = 0,
-    family: Annotated[str | None, typer.Option(help="Kind of tumour, such as glioma; drawn if not given.")] = None,
+    family: Annotated[str | None, typer.Option(help="Kind of tumour, such as meningioma; drawn if not given.")] = None,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:

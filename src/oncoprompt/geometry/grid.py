@@ -114,9 +114,9 @@ def _checked_shape(shape: object) -> tuple[int, int, int]:
 
 def _checked_affine(affine: ArrayLike) -> NDArray[np.float64]:
     matrix = np.array(affine, dtype=np.float64)
-    if matrix.shape != (4, 4) or not np.all(np.isfinite(matrix)):
+    if matrix.shape != (4, 4) or not np.all(np.abs(matrix) < 1e12):
         raise InputError(
-            f"The affine must be 4x4 with finite numbers; found {matrix.tolist()}. Repair the header's orientation."
+            f"The affine must be 4x4 with finite, sensible numbers; found {matrix.tolist()}. Repair the header."
         )
     if not np.allclose(matrix[3], (0.0, 0.0, 0.0, 1.0)):
         raise InputError(f"The last row of the affine must be 0 0 0 1; found {matrix[3].tolist()}.")

@@ -23,7 +23,7 @@ class Attention(nn.Module):
 
     def split(self, x: Tensor) -> Tensor:
         """[N, L, inner] -> [N, heads, L, head_dim]."""
-        return x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
+        return x.view(*x.shape[:2], self.heads, self.head_dim).transpose(1, 2)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attention of projected, split heads, projected back: [N, L, dim]."""

@@ -52,14 +52,14 @@ def draw_montage(
         if mask.shape != study.grid.shape:
             raise InputError(f"Mask '{name}' has shape {mask.shape}, but the scan has {study.grid.shape}.")
     planes = widest_planes({**_prefixed(truth or {}), **prediction}, study.grid)
-    figure = _layout(study, planes)
     drawings = [("solid", prediction)] if truth is None else [("solid", prediction), ((0, (4, 3)), truth)]
     filled = [_filled(box, study.grid.shape) for box in boxes]
-    for row, plane in enumerate(planes):
-        head = _head(study, plane)
+    shown = [_shown(study, plane, filled) for plane in planes]
+    figure = _layout(len(study.channels), planes, shown)
+    for row, (plane, part) in enumerate(zip(planes, shown, strict=True)):
         for column, (channel, volume) in enumerate(study.channels.items()):
             axes = figure.axes[row * len(study.channels) + column]
-            _draw_slice(axes, plane, volume, head)
+            _draw_slice(axes, plane, volume, part)
             for style, masks in drawings:
                 for region in (region for region in REGIONS if region in masks):
                     _outline(axes, plane.cut(masks[region]), COLOURS[region], style, _WIDTHS[region])
@@ -80,10 +80,12 @@ def _prefixed(masks: Masks) -> dict[str, NDArray[np.generic]]:
     return {f"truth {name}": mask for name, mask in masks.items()}
 
 
-def _layout(study: Study, planes: Sequence[Plane]) -> Figure:
+def _layout(columns: int, planes: Sequence[Plane], shown: Sequence[tuple[slice, slice]]) -> Figure:
     """An empty grid of panels whose rows are as high as their pictures are, and room for the words."""
-    heights = [_shape_mm(study, plane)[0] / _shape_mm(study, plane)[1] for plane in planes]
-    columns = len(study.channels)
+    heights = [
+        (rows.stop - rows.start) * plane.aspect / (across.stop - across.start)
+        for plane, (rows, across) in zip(planes, shown, strict=True)
+    ]
     width = max(2, columns) * _INCHES_A_PANEL
     inches = sum(heights) * width / columns * 0.93 + 1.6
     figure = Figure(figsize=(width, inches), facecolor="black")
@@ -93,12 +95,12 @@ def _layout(study: Study, planes: Sequence[Plane]) -> Figure:
     return figure
 
 
-def _draw_slice(axes: Axes, plane: Plane, volume: NDArray[np.float32], head: tuple[slice, slice]) -> None:
+def _draw_slice(axes: Axes, plane: Plane, volume: NDArray[np.float32], part: tuple[slice, slice]) -> None:
     picture = plane.cut(volume)
     low, high = _window(volume)
     axes.imshow(picture, cmap="gray", vmin=low, vmax=high, aspect=plane.aspect, interpolation="nearest")
-    axes.set_xlim(head[1].start - 0.5, head[1].stop - 0.5)
-    axes.set_ylim(head[0].stop - 0.5, head[0].start - 0.5)
+    axes.set_xlim(part[1].start - 0.5, part[1].stop - 0.5)
+    axes.set_ylim(part[0].stop - 0.5, part[0].start - 0.5)
     axes.set_facecolor("black")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -109,8 +111,11 @@ def _draw_slice(axes: Axes, plane: Plane, volume: NDArray[np.float32], head: tup
 
 
 def _outline(axes: Axes, mask: NDArray[np.generic], colour: str, style: Any, width: float) -> None:
-    if mask.any() and not mask.all():
-        axes.contour(mask.astype(np.float32), levels=[0.5], colors=[colour], linestyles=[style], linewidths=[width])
+    if mask.any():
+        # A rim of background closes outlines that reach the edge of the scan.
+        rows, columns = (np.arange(-1, size + 1) for size in mask.shape)
+        rimmed = np.pad(mask.astype(np.float32), 1)
+        axes.contour(columns, rows, rimmed, levels=[0.5], colors=[colour], linestyles=[style], linewidths=[width])
 
 
 def _filled(box: NDArray[np.integer], shape: tuple[int, int, int]) -> NDArray[np.bool_]:
@@ -128,9 +133,10 @@ def _window(volume: NDArray[np.float32]) -> tuple[float, float]:
     return min(float(low), 0.0) if volume.min() >= 0 else float(low), float(high)
 
 
-def _head(study: Study, plane: Plane) -> tuple[slice, slice]:
-    """Rows and columns that hold anything but the darkest value in some channel, with a margin."""
+def _shown(study: Study, plane: Plane, boxes: Sequence[NDArray[np.bool_]]) -> tuple[slice, slice]:
+    """Rows and columns that hold a box, or anything but the darkest value in some channel, with a margin."""
     pictures = [plane.cut(volume) > volume.min() for volume in study.channels.values()]
+    pictures += [plane.cut(box).astype(bool) for box in boxes]
     anything = np.any(pictures, axis=0)
     if not anything.any():
         anything[:] = True
@@ -138,13 +144,8 @@ def _head(study: Study, plane: Plane) -> tuple[slice, slice]:
     for axis in (1, 0):
         hit = np.flatnonzero(anything.any(axis=axis))
         size = anything.shape[1 - axis]
-        ranges.append(slice(max(0, int(hit[0]) - _MARGIN_PIXELS), min(size, int(hit[-1]) + 1 + _MARGIN_PIXELS)))
+        ranges.append(slice(max(-1, int(hit[0]) - _MARGIN_PIXELS), min(size + 1, int(hit[-1]) + 1 + _MARGIN_PIXELS)))
     return ranges[0], ranges[1]
-
-
-def _shape_mm(study: Study, plane: Plane) -> tuple[float, float]:
-    rows, columns = _head(study, plane)
-    return (rows.stop - rows.start) * plane.aspect, float(columns.stop - columns.start)
 
 
 def _legend(figure: Figure, with_truth: bool, with_box: bool) -> None:

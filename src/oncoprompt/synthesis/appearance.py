@@ -130,7 +130,9 @@ class Appearance:
         lesion = self.lesion
         core = torch.sigmoid(view.levels[0] / (0.45 * lesion.core_softness_mm))
         enhancing = torch.sigmoid(view.levels[1] / 0.3)
-        oedema = (1 - core) * torch.sigmoid(view.levels[2] / (0.45 * lesion.oedema_softness_mm))
+        # people draw the faint edge of oedema as oedema: its label starts where a quarter of the change is there
+        soft = lesion.oedema_softness_mm
+        oedema = (1 - core) * torch.sigmoid((view.levels[2] - 0.5 * soft) / (0.45 * soft))
         return core, enhancing, oedema
 
     def _add_lesion(
@@ -141,7 +143,7 @@ class Appearance:
         fine, middle, coarse = noise
         lesion = self.lesion
         slower = 1.0 if self.healthy.field_tesla == 3.0 else 1.25
-        wet = oedema * (lesion.oedema_share * (1 + 0.25 * coarse + 0.1 * middle)).clamp(0.15, 1.1)
+        wet = oedema * (lesion.oedema_share * (1 + 0.3 * coarse + 0.1 * middle)).clamp(0.15, 1.1)
         r1 = r1 + wet * (slower / lesion.oedema_t1 - r1)
         r2 = r2 + wet * (1 / lesion.oedema_t2 - r2)
         density = density + wet * (0.88 - density)

@@ -25,14 +25,22 @@ class HealthyTissue:
     field_tesla: float
 
     @staticmethod
+    def table(field_tesla: float, device: torch.device) -> "HealthyTissue":
+        """The centre values at 1.5 or 3 T."""
+        return HealthyTissue(
+            1 / torch.tensor(_T1[field_tesla], device=device),
+            1 / torch.tensor(_T2[field_tesla], device=device),
+            torch.tensor(_DENSITY, device=device),
+            field_tesla,
+        )
+
+    @staticmethod
     def random(rng: np.random.Generator, device: torch.device) -> "HealthyTissue":
         """Table values at 1.5 or 3 T with log-normal spread: T1 8 %, T2 12 %, proton density 3 %."""
-        field = 3.0 if rng.random() < 0.6 else 1.5
-        t1 = np.array(_T1[field]) * np.exp(rng.normal(0, 0.08, 4))
-        t2 = np.array(_T2[field]) * np.exp(rng.normal(0, 0.12, 4))
-        density = np.array(_DENSITY) * np.exp(rng.normal(0, 0.03, 4))
-        r1, r2, pd = (torch.tensor(x, dtype=torch.float32, device=device) for x in (1 / t1, 1 / t2, density))
-        return HealthyTissue(r1, r2, pd, field)
+        centre = HealthyTissue.table(3.0 if rng.random() < 0.6 else 1.5, device)
+        spread = np.exp(rng.normal(0, 1, (3, 4)) * [[0.08], [0.12], [0.03]])
+        t1, t2, density = torch.tensor(spread, dtype=torch.float32, device=device)
+        return HealthyTissue(centre.r1 / t1, centre.r2 / t2, centre.density * density, centre.field_tesla)
 
 
 @dataclass(frozen=True)
@@ -90,5 +98,5 @@ class Sequences:
 
 def _random_t1(rng: np.random.Generator) -> tuple[bool, float, float, float]:
     if rng.random() < 0.6:
-        return True, rng.uniform(0.75, 1.1), rng.uniform(1.6, 2.4), rng.uniform(0.002, 0.004)
+        return True, rng.uniform(0.85, 1.1), rng.uniform(1.6, 2.4), rng.uniform(0.002, 0.004)
     return False, 0.0, rng.uniform(0.4, 0.8), rng.uniform(0.008, 0.018)

@@ -109,7 +109,7 @@ def _glioma_levels(site: Site, target_ml: float, core_share_mm: float) -> tuple[
 def _enhancement(site: Site, core: Tensor) -> Tensor:
     """Level of the enhancing part of a high-grade core: ring, patches, solid, nodules, in random mixture."""
     rng = site.rng
-    pattern = rng.choice(["ring", "patchy", "solid", "nodule"], p=[0.5, 0.22, 0.14, 0.14])
+    pattern = rng.choice(["ring", "patchy", "solid", "nodule"], p=[0.52, 0.26, 0.16, 0.06])
     rim = _log_uniform(rng, 1.5, 7.0) * torch.exp(rng.uniform(0.2, 0.6) * site.noise(9.0))
     gaps = (site.noise(16.0) - rng.uniform(0.8, 2.2)).clamp_min(0.0) * 6.0
     ring = rim - gaps - core + 0.5 * site.noise(4.0)
@@ -130,24 +130,34 @@ def _enhancement(site: Site, core: Tensor) -> Tensor:
     return nodules + 1.2 * site.noise(6.0)
 
 
+def _random_necrosis(rng: np.random.Generator) -> tuple[float, float]:
+    """T1 and T2 of necrosis: from solid and bloody (short T2) through protein-rich to fluid like CSF."""
+    kind = rng.random()
+    if kind < 0.2:
+        return _log_uniform(rng, 1.0, 2.2), _log_uniform(rng, 0.035, 0.08)
+    if kind < 0.75:
+        return _log_uniform(rng, 1.2, 3.0), _log_uniform(rng, 0.075, 0.4)
+    return _log_uniform(rng, 2.5, 4.3), _log_uniform(rng, 0.3, 1.6)
+
+
 def _high_grade_glioma(site: Site) -> Lesion:
     rng = site.rng
-    core, oedema = _glioma_levels(site, _log_uniform(rng, 3.0, 110.0), _log_uniform(rng, 2.0, 24.0))
-    liquid = rng.random()
+    core, oedema = _glioma_levels(site, _log_uniform(rng, 2.5, 110.0), _log_uniform(rng, 2.0, 24.0))
+    necrosis_t1, necrosis_t2 = _random_necrosis(rng)
     tissue = LesionTissue(
-        necrosis_t1=_log_uniform(rng, 1.3, 3.2),
-        necrosis_t2=_log_uniform(rng, 0.075, 0.4) if liquid < 0.75 else _log_uniform(rng, 0.3, 1.2),
-        enhancing_t1=_log_uniform(rng, 1.05, 1.75),
-        enhancing_t2=_log_uniform(rng, 0.07, 0.15),
-        oedema_t1=_log_uniform(rng, 1.05, 1.6),
-        oedema_t2=_log_uniform(rng, 0.09, 0.17),
+        necrosis_t1=necrosis_t1,
+        necrosis_t2=necrosis_t2,
+        enhancing_t1=_log_uniform(rng, 1.0, 1.75),
+        enhancing_t2=_log_uniform(rng, 0.06, 0.16),
+        oedema_t1=_log_uniform(rng, 1.05, 1.8),
+        oedema_t2=_log_uniform(rng, 0.09, 0.21),
         uptake=_log_uniform(rng, 0.35, 2.4),
-        uptake_spread=rng.uniform(0.15, 0.6),
-        core_texture=rng.uniform(0.05, 0.25),
-        haemorrhage=rng.uniform(0.3, 1.0) if rng.random() < 0.2 else 0.0,
-        oedema_share=rng.uniform(0.55, 1.0),
+        uptake_spread=rng.uniform(0.15, 0.7),
+        core_texture=rng.uniform(0.05, 0.25) if rng.random() < 0.7 else rng.uniform(0.25, 0.5),
+        haemorrhage=rng.uniform(0.3, 1.0) if rng.random() < 0.25 else 0.0,
+        oedema_share=rng.uniform(0.4, 1.0),
         core_softness_mm=rng.uniform(0.4, 1.0),
-        oedema_softness_mm=rng.uniform(0.7, 3.0),
+        oedema_softness_mm=rng.uniform(0.7, 3.5),
         mass=rng.uniform(0.03, 0.4),
     )
     return Lesion("high-grade glioma", torch.stack([core, _enhancement(site, core), oedema]), tissue)
@@ -157,7 +167,7 @@ def _low_grade_glioma(site: Site) -> Lesion:
     rng = site.rng
     core, oedema = _glioma_levels(site, _log_uniform(rng, 4.0, 90.0), _log_uniform(rng, 0.8, 9.0))
     enhancing = torch.full_like(core, -50.0)
-    if rng.random() < 0.45:
+    if rng.random() < 0.25:
         # a small spot of enhancement, as tumours on their way to a higher grade show
         k, j, i = site.pick((core > 0) & (core < 6))
         points = box_points(H, core.device)

@@ -28,11 +28,12 @@ class ItemSource(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Fed:
-    """One item with its index and the seconds it took to make."""
+    """One item with its index and the seconds it took to make, or what went wrong instead."""
 
     index: int
     item: Any
     seconds: float
+    problem: str | None = None
 
 
 class _From(Dataset[Fed]):
@@ -48,7 +49,12 @@ class _From(Dataset[Fed]):
     def __getitem__(self, offset: int) -> Fed:
         began = time.perf_counter()
         index = self._first + offset
-        return Fed(index, self._items.item(index), time.perf_counter() - began)
+        try:
+            item, problem = self._items.item(index), None
+        # An item is a function of its index: raised, the error would end the run, and every run resumed from it.
+        except Exception as error:
+            item, problem = None, f"item {index} cannot be made ({type(error).__name__}: {error})"
+        return Fed(index, item, time.perf_counter() - began, problem)
 
 
 def feed(items: ItemSource, first: int, data: DataSection) -> Iterator[Fed]:

@@ -59,7 +59,7 @@ def fit(
     (with `max_minutes` the learning rate follows the time trained, so runs agree as far as their times do).
 
     Raises `InputError` for a state that does not belong to this model or would be overwritten, `TrainingError` after
-    20 steps in a row whose loss is not finite.
+    20 steps in a row that had to be skipped because their loss is not finite or their item cannot be made.
     """
     if config.run.threads is not None:
         torch.set_num_threads(config.run.threads)
@@ -158,7 +158,7 @@ class _Run:
         return completed_fraction(self.config.optimisation, self.progress.step, self.progress.elapsed_s)
 
     def _step(self, module: Any, optimiser: Any, source: Iterator[Fed], fraction: float) -> dict[str, float] | None:
-        """One optimiser step over `accumulate` items; None if it was skipped because something was not finite."""
+        """One optimiser step over `accumulate` items; None if it had to be skipped."""
         began, progress, accumulate = time.perf_counter(), self.progress, self.config.optimisation.accumulate
         rate = learning_rate(self.config.optimisation, progress.step, fraction)
         for group in optimiser.param_groups:
@@ -167,27 +167,29 @@ class _Run:
         buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
         sums: dict[str, float] = {}
         times = {"wait_s": 0.0, "item_s": 0.0}
-        finite = True
+        problem = None
         for _ in range(accumulate):
             asked = time.perf_counter()
             fed = next(source)
             times["wait_s"] += time.perf_counter() - asked
             times["item_s"] += fed.seconds
             progress.index = fed.index + 1
-            if not finite:
+            problem = problem or fed.problem
+            if problem is not None:
                 continue
             total, parts = module(_Carrier(to_device(fed.item, self.fabric.device)))
-            finite = bool(torch.isfinite(total))
-            if finite:
-                self.fabric.backward(total / accumulate)
+            if not bool(torch.isfinite(total)):
+                problem = f"the loss of item {fed.index} is {float(total.detach())}"
+                continue
+            self.fabric.backward(total / accumulate)
             for name, value in {"loss": total.detach(), **parts}.items():
                 sums[name] = sums.get(name, 0.0) + float(value) / accumulate
-        norm = self._clip(module, optimiser) if finite else math.nan
+        norm = self._clip(module, optimiser) if problem is None else math.nan
         if not math.isfinite(norm):
             optimiser.zero_grad(set_to_none=True)
             for buffer, before in buffers:
                 buffer.copy_(before)
-            self._skip()
+            self._skip(problem or f"the gradient up to item {progress.index - 1} is not finite")
             return None
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
@@ -203,15 +205,15 @@ class _Run:
         )
         return float(norm) if norm is not None else math.nan
 
-    def _skip(self) -> None:
+    def _skip(self, problem: str) -> None:
         progress = self.progress
         progress.skipped += 1
         progress.skipped_in_a_row += 1
-        logger.warning("Step %d skipped: loss or gradient not finite up to item %d.", progress.step, progress.index - 1)
+        logger.warning("Step %d skipped: %s.", progress.step + 1, problem)
         if progress.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
             raise TrainingError(
-                f"Loss or gradient was not finite in {MAX_SKIPPED_IN_A_ROW} steps in a row, the last on item "
-                f"{progress.index - 1}. Look at that item, or lower optimisation.learning_rate."
+                f"{MAX_SKIPPED_IN_A_ROW} steps in a row had to be skipped, the last because {problem}. "
+                "Look at that item, or lower optimisation.learning_rate."
             )
 
 

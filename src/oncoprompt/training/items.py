@@ -37,11 +37,11 @@ class ItemConfig:
     most_jitter: float = 0.2
     click_share: float = 0.2
     single_lesion_share: float = 0.5
-    channel_dropout: float = 0.12
+    channel_dropout: float = 0.1
     shuffle_share: float = 0.5
-    least_voxels: int = 64
-    least_voxels_unboxed: int = 80
-    most_voxels: int = 96
+    least_voxels: int = 56
+    least_voxels_unboxed: int = 72
+    most_voxels: int = 88
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class ResidualBlock(nn.Module):
 
 
 class Merge(nn.Module):
-    """Top-down step: coarse features up-sampled (nearest) onto the skip, then a residual block of 3x3x3 convolutions."""
+    """Top-down step: coarse features up-sampled (nearest) and added to the skip, then a residual block."""
 
     def __init__(self, below: int, width: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class RoleProjection(nn.Module):
         """x [B, M, inputs, d, h, w], roles [M] -> [B, M, outputs, d, h, w]."""
         flat = x.flatten(3)
         out = torch.matmul(self.weight[roles], flat) + self.bias[roles].unsqueeze(-1)
-        return out.unflatten(-1, x.shape[3:])
+        return out.view(*out.shape[:3], *x.shape[3:])
 
 
 class CompactBackbone(nn.Module):
@@ -128,7 +128,7 @@ class CompactBackbone(nn.Module):
 
     @staticmethod
     def summarise(images: Tensor) -> Tensor:
-        """Means of the eight 4x4x4 ... cells of every 8x8x8 cube, per channel: [B, M, 64, D/8, H/8, W/8]."""
+        """Means of the 64 cells of 2x2x2 voxels in every 8x8x8 cube, per channel: [B, M, 64, D/8, H/8, W/8]."""
         b, m = images.shape[:2]
         means = functional.avg_pool3d(images.flatten(0, 1).unsqueeze(1), 2).squeeze(1)
         n, d, h, w = means.shape
@@ -138,4 +138,5 @@ class CompactBackbone(nn.Module):
 
 def slabs(x: Tensor, depth: int) -> Tensor:
     """[B, M, C, T * depth, h, w] -> [B, T, M, C, depth, h, w]."""
-    return x.unflatten(3, (-1, depth)).movedim(3, 1)
+    b, m, c, _, h, w = x.shape
+    return x.reshape(b, m, c, -1, depth, h, w).movedim(3, 1)

@@ -1,6 +1,6 @@
 """Configuration of MSM-Seg: what each part is built with."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from oncoprompt.errors import InputError
@@ -60,19 +60,24 @@ class MemoryConfig:
 
 @dataclass(frozen=True)
 class MemoryEncoderConfig:
-    """mask_widths: channels after each stride-2 step from the mask's grid to the coarse grid."""
+    """mask_widths: channels after each step from the mask's grid to the coarse grid.
+
+    full_size: the mask path starts at image size, not on the fine grid; layer_scale: first scale of ConvNeXt blocks.
+    """
 
     mask_widths: tuple[int, ...] = (24, 48)
     mask_kernel: int = 2
     regions: int = 3
     blocks: int = 1
     block_kernel: int = 5
+    layer_scale: float = 0.1
+    full_size: bool = False
     gelu: bool = False
 
 
 @dataclass(frozen=True)
 class PromptEncoderConfig:
-    """MCP-Encoder: widths at coarse, middle and fine grid, kernels there, widths of the guidance embedding."""
+    """MCP-Encoder: widths of features and prompt terms at coarse, middle and fine grid, and of DS."""
 
     widths: tuple[int, int, int] = (48, 32, 16)
     prompt_widths: tuple[int, int, int] = (16, 16, 16)
@@ -83,7 +88,10 @@ class PromptEncoderConfig:
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """MF-Decoder: two-way transformer, pixel decoder widths (middle, fine), sub-voxels a fine position is split into."""
+    """MF-Decoder: two-way transformer, pixel decoder widths (middle, fine), sub-voxels of a fine position.
+
+    guided: the pixel decoder also reads the guidance logits and the channel's own voxels on the fine grid.
+    """
 
     depth: int = 1
     heads: int = 4
@@ -107,7 +115,8 @@ class FusionConfig:
 class MSMSegConfig:
     """The whole network. dim: width of F; fine_dim, middle_dim: widths of the skips; step: scale between two levels.
 
-    descending visits the slices from last to first; bidirectional averages the logits of both directions (inference).
+    descending visits the slices from last to first; bidirectional averages the logits of both directions (inference);
+    clip_slices empties the memory after that many slices (None: never, as in the paper).
     """
 
     backbone: CompactConfig | HieraConfig = field(default_factory=CompactConfig)
@@ -122,6 +131,7 @@ class MSMSegConfig:
     fusion: FusionConfig = field(default_factory=FusionConfig)
     descending: bool = False
     bidirectional: bool = False
+    clip_slices: int | None = None
 
     @classmethod
     def compact(cls) -> "MSMSegConfig":
@@ -138,12 +148,10 @@ class MSMSegConfig:
             fine_dim=32,
             step=(1, 2, 2),
             memory=MemoryConfig(slices=7, dim=64, d_model=256, layers=4, heads=1, ffn_dim=2048, residual=not faithful),
-            memory_encoder=MemoryEncoderConfig((4, 16, 64, 256), 3, regions=1, blocks=2, block_kernel=7, gelu=True),
+            memory_encoder=MemoryEncoderConfig(
+                (4, 16, 64, 256), 3, 1, 2, 7, layer_scale=1e-6, full_size=True, gelu=True
+            ),
             prompt_encoder=PromptEncoderConfig((128, 64, 32), (32, 16, 16), 3, gelu=True),
             decoder=DecoderConfig(2, 8, 2048, 2, (64, 32), (1, 1, 1), guided=False, gelu=True),
             fusion=FusionConfig(16, 3),
         )
-
-    def with_direction(self, descending: bool) -> "MSMSegConfig":
-        """The same network visiting the slices in the given direction."""
-        return replace(self, descending=descending)

@@ -22,9 +22,9 @@ class Loss:
 def dice_focal(logits: Tensor, truth: Tensor) -> Tensor:
     """Dice + focal loss with equal weights, mean over all leading axes; logits and (soft) truth [N, R, d, h, w].
 
-    Dice = 1 - (2 sum p y + s) / (sum p + sum y + s) for every sample and region, s = 1e-4 of the voxels, so an empty region
-    has a gradient that pushes false positives down. Focal = mean (y - p)^2 * cross-entropy (arXiv 1708.02002), which
-    equals the usual form for hard truth.
+    Dice = 1 - (2 sum p y + s) / (sum p + sum y + s) for every sample and region, s = 1e-4 of the voxels, so an empty
+    region has a gradient that pushes false positives down. Focal = mean (y - p)^2 * cross-entropy (arXiv 1708.02002),
+    which equals the usual form for hard truth.
     """
     probability = torch.sigmoid(logits)
     axes = (-3, -2, -1)
@@ -37,14 +37,16 @@ def dice_focal(logits: Tensor, truth: Tensor) -> Tensor:
 
 
 def msm_seg_loss(output: MSMSegOutput, regions: Tensor) -> Loss:
-    """L = L_prompt + mean_m L_modal^m + L_fusion (Eq. 10), each Dice + focal; regions [B, 3, D, H, W] in WT, TC, ET order.
+    """L = L_prompt + mean_m L_modal^m + L_fusion (Eq. 10), each Dice + focal; regions [B, 3, D, H, W]: WT, TC, ET.
 
-    The guidance is compared with WT and the channels' predictions with all regions on the fine grid, against truth averaged
-    over each cell (channel logits there are means over the cell's voxels); the fused prediction is compared at full size.
+    The guidance is compared with WT and the channels' predictions with all regions on the fine grid, against truth
+    averaged over each cell (channel logits there are means over the cell's voxels: a quarter of the time, for the fused
+    prediction is the one compared at full size).
     """
     truth = regions.to(output.logits.dtype)
     channels = output.channel_logits.shape[1]
-    pooled = functional.adaptive_avg_pool3d(truth, output.channel_logits.shape[-3:])
+    d, h, w = output.channel_logits.shape[-3:]
+    pooled = functional.adaptive_avg_pool3d(truth, (d, h, w))
     per_channel = pooled.unsqueeze(1).expand(-1, channels, -1, -1, -1, -1).flatten(0, 1)
     prompt = dice_focal(output.guidance.flatten(0, 1), per_channel[:, :1])
     modal = dice_focal(output.channel_logits.flatten(0, 1), per_channel)

@@ -45,8 +45,8 @@ class GuidanceEmbedding(nn.Sequential):
 class MCPEncoder(nn.Module):
     """F^fus_i = conv(Concat(up(F^fus_{i-1}), F_i[, G_i])), P = phi(F^fus_l), H = Z + DS(sigmoid(P)).
 
-    A convolution of a concatenation is a sum of convolutions, so the terms of F_i and G_i are computed for all frames at
-    once (`prepare`) and a sample without prompt leaves G_i out exactly (paper, MCP equations; automatic mode of section 2.6).
+    A convolution of a concatenation is a sum of convolutions, so the terms of F_i and G_i are computed for all frames
+    at once (`prepare_*`), and a sample without prompt leaves G_i out exactly, as the paper's automatic mode does.
     """
 
     def __init__(self, dim: int, middle_dim: int, fine_dim: int, step: Step, config: PromptEncoderConfig) -> None:
@@ -72,7 +72,7 @@ class MCPEncoder(nn.Module):
         nn.init.constant_(self.head.bias, -2.0) if self.head.bias is not None else None
 
     def prepare_prompt(self, maps: Tensor, slices: int, planes: Sequence[tuple[int, int]]) -> list[Tensor]:
-        """maps [B, 3, D, H, W], (h, w) of the three levels -> their terms [B, T, C, d, h, w], exactly 0 without a prompt."""
+        """maps [B, 3, D, H, W], (h, w) of the three levels -> their terms [B, T, C, d, h, w], 0 without a prompt."""
         present = (maps.flatten(1).amax(1) > 0).to(maps.dtype).view(-1, 1, 1, 1, 1, 1)
         terms = []
         for processor, out, depth, plane in zip(self.processors, self.from_prompt, self.depths, planes, strict=True):
@@ -92,7 +92,7 @@ class MCPEncoder(nn.Module):
         return out
 
     def forward(self, z: Tensor, prompt: Tensor | None, middle: Tensor, fine: Tensor) -> Tensor:
-        """One frame: z [B, dim, 1, h, w], coarse prompt term, middle and fine terms -> guidance logits [B, 1, d, h, w]."""
+        """One frame: z [B, dim, 1, h, w], prompt term at its grid, middle and fine terms -> logits [B, 1, d, h, w]."""
         x = self.from_z(z)
         if prompt is not None:
             x = x + prompt

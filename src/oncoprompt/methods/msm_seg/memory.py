@@ -9,8 +9,8 @@ Item = TypeVar("Item")
 class DualMemory(Generic[Item]):
     """Modality memory: the earlier channels of this slice; slice memory: one fused item for each earlier slice.
 
-    S_{t,<m} keeps at most `channels` (k) items and is emptied when the slice is closed; S_{<t} keeps the last `slices` (n).
-    Selection is by recency alone, so any number, order and subset of channels is valid.
+    S_{t,<m} keeps at most `channels` (k) items and is emptied when the slice is closed; S_{<t} keeps the last `slices`
+    (n). Selection is by recency alone, so any number, order and subset of channels is valid.
     """
 
     def __init__(self, slices: int, channels: int) -> None:

@@ -23,7 +23,8 @@ class ConvNeXtBlock(nn.Module):
         """[N, C, 1, h, w] -> same."""
         y = self.norm(self.dwconv(x).movedim(1, -1))
         y = self.pwconv2(nn.functional.gelu(self.pwconv1(y)))
-        return x + (self.gamma * y).movedim(-1, 1)
+        out: Tensor = x + (self.gamma * y).movedim(-1, 1)
+        return out
 
 
 class MaskDownsampler(nn.Sequential):
@@ -33,8 +34,8 @@ class MaskDownsampler(nn.Sequential):
         layers: list[nn.Module] = []
         width = config.regions
         for out in config.mask_widths:
-            kernel = tuple(s if s == 1 else config.mask_kernel for s in step)
-            padding = tuple(k // 2 if k % 2 else 0 for k in kernel)
+            i, j, k = (1 if s == 1 else config.mask_kernel for s in step)
+            kernel, padding = (i, j, k), ((i % 2) * (i // 2), (j % 2) * (j // 2), (k % 2) * (k // 2))
             layers.append(nn.Conv3d(width, out, kernel, stride=step, padding=padding))
             layers.append(ChannelLayerNorm(out, eps=1e-6))
             layers.append(nn.GELU() if config.gelu else nn.ReLU())
@@ -50,8 +51,8 @@ class MemoryEncoder(nn.Module):
         self.regions = config.regions
         self.mask_downsampler = MaskDownsampler(config, step, dim)
         self.feature_proj = PointwiseConv(dim, dim)
-        scale = 1e-6 if config.gelu else 0.1
-        self.fuser = nn.Sequential(*(ConvNeXtBlock(dim, config.block_kernel, scale) for _ in range(config.blocks)))
+        blocks = (ConvNeXtBlock(dim, config.block_kernel, config.layer_scale) for _ in range(config.blocks))
+        self.fuser = nn.Sequential(*blocks)
         self.out_proj = PointwiseConv(dim, memory_dim)
 
     def forward(self, feature: Tensor, logits: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ REGIONS = 3
 
 
 def nest(logits: Tensor) -> Tensor:
-    """Raw logits [B, 3, ...] in the order WT, TC, ET -> nested: each region is the minimum of itself and the one around it."""
+    """Raw logits [B, 3, ...] (WT, TC, ET) -> nested: each region is the minimum of itself and the one around it."""
     whole, core, enhancing = logits.unbind(1)
     core = whole - functional.relu(whole - core)
     return torch.stack([whole, core, core - functional.relu(core - enhancing)], dim=1)
@@ -55,12 +55,14 @@ class MFDecoder(nn.Module):
         self.up_fine = nn.ConvTranspose3d(w1, w2, step, stride=step)
         self.from_fine = nn.Identity() if fine_dim == w2 else PointwiseConv(fine_dim, w2)
         self.from_guidance = PointwiseConv(1, w2, bias=False) if config.guided else None
-        self.from_detail = nn.Parameter(torch.randn(len(ROLES), w2, self.subvoxels) / self.subvoxels) if config.guided else None
+        detail = torch.randn(len(ROLES), w2, self.subvoxels) / self.subvoxels
+        self.from_detail = nn.Parameter(detail) if config.guided else None
         self.activation = nn.GELU() if config.gelu else nn.ReLU()
-        self.heads = nn.ModuleList(MLP((dim, dim, dim, w2 * self.subvoxels)) for _ in range(REGIONS))
+        heads = [MLP((dim, dim, dim, w2 * self.subvoxels)) for _ in range(REGIONS)]
+        self.heads = nn.ModuleList(heads)
         self.bias = nn.Parameter(torch.full((REGIONS * self.subvoxels,), -2.0))
-        for head in self.heads:
-            nn.init.normal_(head.layers[-1].bias, std=w2**-0.5)
+        for head in heads:
+            nn.init.normal_(head.last.bias, std=w2**-0.5)
 
     def place(self, grid: tuple[int, int]) -> Tensor:
         """Position code [rows * columns, dim] of the coarse grid."""
@@ -110,4 +112,4 @@ def resize_plane(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear resize of the last two axes of [N, C, d, h, w]."""
     n, c, d = x.shape[:3]
     flat = functional.interpolate(x.flatten(1, 2), size=size, mode="bilinear", align_corners=False)
-    return flat.unflatten(1, (c, d)).reshape(n, c, d, *size)
+    return flat.view(n, c, d, *size)

@@ -1,44 +1,58 @@
 """MSM-Seg: encode all frames once, then walk over slices and channels with a dual memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from oncoprompt.errors import InputError
 from oncoprompt.methods.msm_seg.compact import CompactBackbone
-from oncoprompt.methods.msm_seg.config import CompactConfig, MSMSegConfig, role_index
+from oncoprompt.methods.msm_seg.config import CompactConfig, HieraSize, MSMSegConfig, role_index
+from oncoprompt.methods.msm_seg.frames import Frame, FrameBuilder, split_slices
 from oncoprompt.methods.msm_seg.fusion import Fusion
+from oncoprompt.methods.msm_seg.hiera import HieraBackbone
 from oncoprompt.methods.msm_seg.mcp_encoder import MCPEncoder
 from oncoprompt.methods.msm_seg.memory import DualMemory
 from oncoprompt.methods.msm_seg.memory_encoder import MemoryEncoder
-from oncoprompt.methods.msm_seg.mf_decoder import MFDecoder, subvoxel_mean, unpack
-from oncoprompt.methods.msm_seg.msma import MSMA, BranchCodes, Prepared, Projected
+from oncoprompt.methods.msm_seg.mf_decoder import MFDecoder, nest, resize_plane, subvoxel_mean, unpack
+from oncoprompt.methods.msm_seg.msma import MSMA, BranchCodes, Projected
 from oncoprompt.methods.msm_seg.tensors import MSMSegOutput, PromptMaps, Pyramid
+
+SLICES_AT_ONCE = 16
+"""Slices whose memory-free terms are held at a time; bounds the working memory of long volumes."""
 
 
 @dataclass(frozen=True)
-class Frames:
-    """Everything about the frames that does not depend on memory, cut into frames: lists over t, then over m."""
+class Walk:
+    """What stays the same for every frame of one pass: codes of the grid, query tokens and role numbers, mask size."""
 
-    coarse: list[list[Tensor]]
-    prepared: list[list[tuple[Prepared, Prepared]]]
-    prompt: list[Tensor] | None
-    prompt_middle: list[list[Tensor]]
-    prompt_fine: list[list[Tensor]]
-    decoder_middle: list[list[Tensor]]
-    decoder_fine: list[list[Tensor]]
-    detail: list[list[Tensor]] | None
+    codes: tuple[BranchCodes, BranchCodes]
+    place: Tensor
+    queries: list[Tensor]
+    names: tuple[str, ...]
+    roles: Tensor
+    plane: tuple[int, int]
 
 
 @dataclass(frozen=True)
 class FrameResult:
-    """One frame's Z, guidance logits and nested sub-voxel logits."""
+    """One frame's Z, guidance logits, nested sub-voxel logits and their means on the fine grid."""
 
     z: Tensor
     guidance: Tensor
     packed: Tensor
+    mean: Tensor
+
+
+@dataclass(frozen=True)
+class SliceResult:
+    """Fused nested sub-voxel logits [B, 3, s, d, h, w], channel logits and guidance [B, M, ...] of one slice."""
+
+    fused: Tensor
+    channels: Tensor
+    guidance: Tensor
 
 
 class MSMSeg(nn.Module):
@@ -47,12 +61,30 @@ class MSMSeg(nn.Module):
     def __init__(self, config: MSMSegConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or MSMSegConfig.compact()
-        self.backbone = build_backbone(c)
+        self.backbone: CompactBackbone | HieraBackbone
+        if isinstance(c.backbone, CompactConfig):
+            self.backbone = CompactBackbone(c.backbone, c.dim, c.middle_dim, c.fine_dim)
+        else:
+            self.backbone = HieraBackbone(c.backbone, c.dim, c.middle_dim, c.fine_dim)
         self.msma = MSMA(c.dim, c.memory)
         self.memory_encoder = MemoryEncoder(c.dim, c.memory.dim, c.step, c.memory_encoder)
         self.prompt_encoder = MCPEncoder(c.dim, c.middle_dim, c.fine_dim, c.step, c.prompt_encoder)
         self.decoder = MFDecoder(c.dim, c.middle_dim, c.fine_dim, c.step, c.decoder)
         self.fusion = Fusion(c.dim, c.step, c.fusion)
+
+    @classmethod
+    def hiera(cls, size: HieraSize = "small", weights: Path | None = None) -> "MSMSeg":
+        """The Hiera network started from SAM 2's weights, to be trained; see `checkpoint`.
+
+        Raises WeightsError where SAM 2's file is neither given nor found, is damaged or belongs to another size.
+        """
+        from oncoprompt.methods.msm_seg.checkpoint import find_weights, load_state, read_checkpoint
+
+        path = weights or find_weights(size)
+        state = read_checkpoint(path)
+        model = cls(MSMSegConfig.hiera(size))
+        load_state(model, state, path.name)
+        return model
 
     def encode(self, images: Tensor, roles: Sequence[str]) -> Pyramid:
         """images [B, M, D, H, W], one channel role for each of the M channels -> prompt-free features, to be cached."""
@@ -65,14 +97,13 @@ class MSMSeg(nn.Module):
 
     def decode(self, pyramid: Pyramid, prompt: PromptMaps | None = None) -> MSMSegOutput:
         """Segment encoded frames; without prompt, or where its maps are zero, automatically."""
-        frames, codes, place = self._prepare(pyramid, prompt)
-        output = self._walk(pyramid, frames, codes, place, self.config.descending)
+        output = self._pass(pyramid, prompt, self.config.descending)
         if not self.config.bidirectional:
             return output
-        other = self._walk(pyramid, frames, codes, place, not self.config.descending)
+        other = self._pass(pyramid, prompt, not self.config.descending)
         return MSMSegOutput(
-            (output.logits + other.logits) / 2,
-            (output.channel_logits + other.channel_logits) / 2,
+            nest((output.logits + other.logits) / 2),
+            nest_channels((output.channel_logits + other.channel_logits) / 2),
             (output.guidance + other.guidance) / 2,
         )
 
@@ -80,124 +111,94 @@ class MSMSeg(nn.Module):
         """Encode and decode."""
         return self.decode(self.encode(images, roles), prompt)
 
-    def _prepare(
-        self, pyramid: Pyramid, prompt: PromptMaps | None
-    ) -> tuple[Frames, tuple[BranchCodes, BranchCodes], Tensor]:
-        b, t, m = pyramid.coarse.shape[:3]
+    def _pass(self, pyramid: Pyramid, prompt: PromptMaps | None, descending: bool) -> MSMSegOutput:
+        b, t_count = pyramid.coarse.shape[:2]
+        walk = self._walk(pyramid, b)
+        memory = self._memory()
+        results: list[SliceResult] = []
+        for frames in self._slices(pyramid, prompt, walk, descending):
+            clip = self.config.clip_slices
+            if clip is not None and len(results) % clip == 0:
+                memory = self._memory()
+            results.append(self._slice(frames, memory, walk, last=len(results) + 1 == t_count))
+        if descending:
+            results.reverse()
+        logits = unpack(torch.cat([r.fused for r in results], dim=3), self.config.decoder.subvoxels)
+        if logits.shape[2:] != pyramid.size:
+            logits = nest(resize_plane(logits, walk.plane))
+        return MSMSegOutput(
+            logits=logits,
+            channel_logits=torch.cat([r.channels for r in results], dim=3),
+            guidance=torch.cat([r.guidance for r in results], dim=3),
+        )
+
+    def _memory(self) -> DualMemory[Projected]:
+        return DualMemory(self.config.memory.slices, self.config.memory.channels)
+
+    def _walk(self, pyramid: Pyramid, batch: int) -> Walk:
         grid = (pyramid.coarse.shape[-2], pyramid.coarse.shape[-1])
-        codes = self.msma.codes(grid)
-        tokens = pyramid.coarse.flatten(0, 2).flatten(2).transpose(1, 2)
-        by_slice, by_channel = self.msma.prepare(tokens, grid, codes)
-        branches = [
-            [list(zip(x, q, strict=True)) for x, q in zip(*(cut_frames(p.unflatten(0, (b, t, m)), m) for p in branch), strict=True)]
-            for branch in (by_slice, by_channel)
-        ]
-        middle, fine = pyramid.middle.flatten(0, 2), pyramid.fine.flatten(0, 2)
-        mm, mf = pyramid.middle.shape[2], pyramid.fine.shape[2]
-        prompt_middle = self.prompt_encoder.prepare_middle(middle).unflatten(0, (b, t, mm))
-        prompt_fine = self.prompt_encoder.prepare_fine(fine).unflatten(0, (b, t, mf))
-        coarse_prompt = None
+        return Walk(
+            codes=self.msma.codes(grid),
+            place=self.decoder.place(grid),
+            queries=[self.decoder.tokens(name, batch) for name in pyramid.roles],
+            names=pyramid.roles,
+            roles=torch.tensor([role_index(name) for name in pyramid.roles], device=pyramid.coarse.device),
+            plane=pyramid.size[1:],
+        )
+
+    def _slices(
+        self, pyramid: Pyramid, prompt: PromptMaps | None, walk: Walk, descending: bool
+    ) -> Iterator[list[Frame]]:
+        """The frames of each slice, in the order they are visited."""
+        builder = FrameBuilder(self.msma, self.prompt_encoder, self.decoder, walk.codes)
+        pieces = split_slices(pyramid, SLICES_AT_ONCE)
+        terms: list[list[Tensor]] | None = None
         if prompt is not None:
             levels = (pyramid.coarse, pyramid.middle, pyramid.fine)
             planes = [(level.shape[-2], level.shape[-1]) for level in levels]
-            terms = self.prompt_encoder.prepare_prompt(prompt.stacked(), t, planes)
-            coarse_prompt = list(terms[0].unbind(1))
-            prompt_middle = prompt_middle + terms[1].unsqueeze(2)
-            prompt_fine = prompt_fine + terms[2].unsqueeze(2)
-        frames = Frames(
-            coarse=cut_frames(pyramid.coarse, m),
-            prepared=[list(zip(a, c, strict=True)) for a, c in zip(*branches, strict=True)],
-            prompt=coarse_prompt,
-            prompt_middle=cut_frames(prompt_middle, m),
-            prompt_fine=cut_frames(prompt_fine, m),
-            decoder_middle=cut_frames(self.decoder.prepare_middle(middle).unflatten(0, (b, t, mm)), m),
-            decoder_fine=cut_frames(self.decoder.prepare_fine(fine).unflatten(0, (b, t, mf)), m),
-            detail=None if pyramid.detail is None else cut_frames(pyramid.detail, m),
+            whole = self.prompt_encoder.prepare_prompt(prompt.stacked(), pyramid.coarse.shape[1], planes)
+            terms = [list(x) for x in zip(*(level.split(SLICES_AT_ONCE, dim=1) for level in whole), strict=True)]
+        order = range(len(pieces))
+        for i in reversed(order) if descending else order:
+            frames = builder.build(pieces[i], None if terms is None else terms[i])
+            yield from reversed(frames) if descending else frames
+
+    def _slice(self, frames: list[Frame], memory: DualMemory[Projected], walk: Walk, last: bool) -> SliceResult:
+        """Visit the channels of a slice, fuse their predictions, and remember them."""
+        results: list[FrameResult] = []
+        for m, frame in enumerate(frames):
+            result = self._frame(frame, walk.names[m], walk.queries[m], memory, walk)
+            results.append(result)
+            if m + 1 < len(frames):
+                item = self.memory_encoder(frame.coarse, self._memory_mask(result.mean, walk))
+                memory.remember_channel(self.msma.channel_branch.project(item, walk.codes[1]))
+        fused = self.fusion([r.packed for r in results], [r.z for r in results], walk.roles)
+        if not last:
+            feature = torch.stack([frame.coarse for frame in frames]).mean(0)
+            item = self.memory_encoder(feature, self._memory_mask(subvoxel_mean(fused), walk))
+            memory.close_slice(self.msma.slice_branch.project(item, walk.codes[0]))
+        return SliceResult(
+            fused, torch.stack([r.mean for r in results], dim=1), torch.stack([r.guidance for r in results], dim=1)
         )
-        return frames, codes, self.decoder.place(grid)
 
-    def _walk(
-        self,
-        pyramid: Pyramid,
-        frames: Frames,
-        codes: tuple[BranchCodes, BranchCodes],
-        place: Tensor,
-        descending: bool,
-    ) -> MSMSegOutput:
-        b, t_count, m_count = pyramid.coarse.shape[:3]
-        roles = torch.tensor([role_index(r) for r in pyramid.roles], device=pyramid.coarse.device)
-        queries = [self.decoder.tokens(r, b) for r in pyramid.roles]
-        memory: DualMemory[Projected] = DualMemory(self.config.memory.slices, self.config.memory.channels)
-        fused: dict[int, Tensor] = {}
-        channel: dict[int, Tensor] = {}
-        guidance: dict[int, Tensor] = {}
-        order = range(t_count - 1, -1, -1) if descending else range(t_count)
-        for step, t in enumerate(order):
-            results: list[FrameResult] = []
-            means: list[Tensor] = []
-            for m in range(m_count):
-                result = self._frame(frames, t, m, pyramid.roles[m], queries[m], memory, codes, place)
-                results.append(result)
-                means.append(subvoxel_mean(result.packed))
-                if m + 1 < m_count:
-                    item = self.memory_encoder(frames.coarse[t][m], self._memory_mask(means[m]))
-                    memory.remember_channel(self.msma.channel_branch.project(item, codes[1]))
-            fused[t] = self.fusion([r.packed for r in results], [r.z for r in results], roles)
-            channel[t] = torch.stack(means, dim=1)
-            guidance[t] = torch.stack([r.guidance for r in results], dim=1)
-            if step + 1 < t_count:
-                feature = torch.stack(frames.coarse[t]).mean(0)
-                item = self.memory_encoder(feature, self._memory_mask(subvoxel_mean(fused[t])))
-                memory.close_slice(self.msma.slice_branch.project(item, codes[0]))
-        return self._assemble(pyramid, [fused[t] for t in range(t_count)], channel, guidance)
-
-    def _frame(
-        self,
-        frames: Frames,
-        t: int,
-        m: int,
-        role: str,
-        query: Tensor,
-        memory: DualMemory[Projected],
-        codes: tuple[BranchCodes, BranchCodes],
-        place: Tensor,
-    ) -> FrameResult:
-        coarse = frames.coarse[t][m]
-        tokens = coarse.flatten(2).transpose(1, 2)
-        z = self.msma(frames.prepared[t][m], tokens, memory.read_slices(), memory.read_channels(), codes)
-        z = z.transpose(1, 2).reshape(coarse.shape)
-        prompt = None if frames.prompt is None else frames.prompt[t]
-        guidance = self.prompt_encoder(z, prompt, frames.prompt_middle[t][m], frames.prompt_fine[t][m])
+    def _frame(self, frame: Frame, role: str, query: Tensor, memory: DualMemory[Projected], walk: Walk) -> FrameResult:
+        tokens = frame.coarse.flatten(2).transpose(1, 2)
+        prepared = ((frame.slice_tokens, frame.slice_query), (frame.channel_tokens, frame.channel_query))
+        z = self.msma(prepared, tokens, memory.read_slices(), memory.read_channels(), walk.codes)
+        z = z.transpose(1, 2).reshape(frame.coarse.shape)
+        guidance = self.prompt_encoder(z, frame.prompt, frame.guidance_middle, frame.guidance_fine)
         h = z + self.prompt_encoder.embed_guidance(guidance)
-        fine = frames.decoder_fine[t][m]
-        if frames.detail is not None:
-            fine = self.decoder.add_detail(fine, frames.detail[t][m], role)
-        packed = self.decoder(h, query, place, frames.decoder_middle[t][m], fine, guidance)
-        return FrameResult(z, guidance, packed)
+        fine = frame.decoder_fine
+        if frame.detail is not None:
+            fine = self.decoder.add_detail(fine, frame.detail, role)
+        packed = self.decoder(h, query, walk.place, frame.decoder_middle, fine, guidance)
+        return FrameResult(z, guidance, packed, subvoxel_mean(packed))
 
-    def _memory_mask(self, logits: Tensor) -> Tensor:
-        return logits
-
-    def _assemble(
-        self, pyramid: Pyramid, fused: list[Tensor], channel: dict[int, Tensor], guidance: dict[int, Tensor]
-    ) -> MSMSegOutput:
-        order = range(len(fused))
-        full = unpack(torch.cat(fused, dim=3), self.config.decoder.subvoxels)
-        return MSMSegOutput(
-            logits=full,
-            channel_logits=torch.cat([channel[t] for t in order], dim=3),
-            guidance=torch.cat([guidance[t] for t in order], dim=3),
-        )
+    def _memory_mask(self, logits: Tensor, walk: Walk) -> Tensor:
+        """Region logits on the grid the memory encoder's mask path starts from."""
+        return resize_plane(logits, walk.plane) if self.config.memory_encoder.full_size else logits
 
 
-def build_backbone(config: MSMSegConfig) -> nn.Module:
-    """The backbone a configuration names."""
-    if isinstance(config.backbone, CompactConfig):
-        return CompactBackbone(config.backbone, config.dim, config.middle_dim, config.fine_dim)
-    raise InputError("unsupported")
-
-
-def cut_frames(x: Tensor, m: int) -> list[list[Tensor]]:
-    """[B, T, M or 1, ...] -> list over t of lists over m; unbind keeps the backward pass linear in the frames."""
-    slices = [list(s.unbind(1)) for s in x.unbind(1)]
-    return [s if len(s) == m else s * m for s in slices]
+def nest_channels(logits: Tensor) -> Tensor:
+    """`nest` for channel logits [B, M, 3, ...]."""
+    return nest(logits.flatten(0, 1)).view(logits.shape)

@@ -63,8 +63,8 @@ class MemoryAttentionLayer(nn.Module):
 class MemoryBranch(nn.Module):
     """One branch of MSMA: phi, a memory-attention stack, its own temporal code table and dummy token.
 
-    What does not depend on memory (phi, the first self-attention and the first queries) runs for all frames at once in `prepare`, and the
-    keys and values of an item are projected once, when it is remembered, in `project`.
+    What does not depend on memory (phi, the first self-attention and the first queries) runs for all frames at once in
+    `prepare`, and the keys and values of an item are projected once, when it is remembered, in `project`.
     """
 
     def __init__(self, split: int, entries: int, config: MemoryConfig) -> None:

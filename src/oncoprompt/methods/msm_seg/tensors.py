@@ -25,8 +25,8 @@ class PromptMaps:
 class Pyramid:
     """Prompt-free features of every frame (slice t, channel m), to be kept while prompts change.
 
-    coarse: [B, T, M, C, 1, h, w]; middle, fine: [B, T, M or 1, C, d, h, w], a middle axis of 1 is shared by the channels;
-    detail: the channels' own voxels packed onto the fine grid [B, T, M, s, d, h, w], where that grid is coarser than the image.
+    coarse: [B, T, M, C, 1, h, w]; middle, fine: [B, T, M or 1, C, d, h, w], a channel axis of 1 is shared by all;
+    detail: the channels' own voxels packed onto the fine grid [B, T, M, s, d, h, w], or None where that is not done.
     """
 
     coarse: Tensor
