@@ -143,7 +143,7 @@ class Appearance:
         fine, middle, coarse = noise
         lesion = self.lesion
         slower = 1.0 if self.healthy.field_tesla == 3.0 else 1.25
-        wet = oedema * (lesion.oedema_share * (1 + 0.3 * coarse + 0.1 * middle)).clamp(0.15, 1.1)
+        wet = oedema * (lesion.oedema_share * (1 + lesion.oedema_patchiness * coarse + 0.1 * middle)).clamp(0.1, 1.1)
         r1 = r1 + wet * (slower / lesion.oedema_t1 - r1)
         r2 = r2 + wet * (1 / lesion.oedema_t2 - r2)
         density = density + wet * (0.88 - density)
@@ -151,8 +151,11 @@ class Appearance:
         necrosis = core * (1 - enhancing)
         active = core * enhancing
         bleed = 1 + 3.0 * lesion.haemorrhage * torch.sigmoid(4 * (middle - 1.0))
-        r1 = r1 + necrosis * (slower * bleed / lesion.necrosis_t1 * texture - r1)
-        r2 = r2 + necrosis * (bleed / lesion.necrosis_t2 * texture - r2)
+        other = torch.sigmoid(4 * (0.7 * coarse + 0.7 * middle))
+        necrosis_r1 = (1 - other) / lesion.necrosis_t1 + other / (lesion.other_necrosis_t1 or lesion.necrosis_t1)
+        necrosis_r2 = (1 - other) / lesion.necrosis_t2 + other / (lesion.other_necrosis_t2 or lesion.necrosis_t2)
+        r1 = r1 + necrosis * (slower * bleed * necrosis_r1 * texture - r1)
+        r2 = r2 + necrosis * (bleed * necrosis_r2 * texture - r2)
         r1 = r1 + active * (slower * bleed / lesion.enhancing_t1 * texture.sqrt() - r1)
         r2 = r2 + active * (bleed / lesion.enhancing_t2 * texture - r2)
         density = density + necrosis * (0.95 - density) + active * (0.86 - density)

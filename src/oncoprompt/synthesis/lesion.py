@@ -16,6 +16,8 @@ class LesionTissue:
 
     necrosis_t1: float = 2.3
     necrosis_t2: float = 0.23
+    other_necrosis_t1: float | None = None
+    other_necrosis_t2: float | None = None
     enhancing_t1: float = 1.5
     enhancing_t2: float = 0.11
     oedema_t1: float = 1.35
@@ -25,6 +27,7 @@ class LesionTissue:
     core_texture: float = 0.1
     haemorrhage: float = 0.0
     oedema_share: float = 0.7
+    oedema_patchiness: float = 0.3
     core_softness_mm: float = 0.6
     oedema_softness_mm: float = 1.5
     mass: float = 0.2

@@ -144,9 +144,13 @@ def _high_grade_glioma(site: Site) -> Lesion:
     rng = site.rng
     core, oedema = _glioma_levels(site, _log_uniform(rng, 2.5, 110.0), _log_uniform(rng, 2.0, 24.0))
     necrosis_t1, necrosis_t2 = _random_necrosis(rng)
+    # half of the cores hold two kinds of necrosis side by side
+    other_t1, other_t2 = _random_necrosis(rng) if rng.random() < 0.5 else (necrosis_t1, necrosis_t2)
     tissue = LesionTissue(
         necrosis_t1=necrosis_t1,
         necrosis_t2=necrosis_t2,
+        other_necrosis_t1=other_t1,
+        other_necrosis_t2=other_t2,
         enhancing_t1=_log_uniform(rng, 1.0, 1.75),
         enhancing_t2=_log_uniform(rng, 0.06, 0.16),
         oedema_t1=_log_uniform(rng, 1.05, 1.8),
@@ -156,6 +160,7 @@ def _high_grade_glioma(site: Site) -> Lesion:
         core_texture=rng.uniform(0.05, 0.25) if rng.random() < 0.7 else rng.uniform(0.25, 0.5),
         haemorrhage=rng.uniform(0.3, 1.0) if rng.random() < 0.25 else 0.0,
         oedema_share=rng.uniform(0.4, 1.0),
+        oedema_patchiness=rng.uniform(0.2, 0.6),
         core_softness_mm=rng.uniform(0.4, 1.0),
         oedema_softness_mm=rng.uniform(0.7, 3.5),
         mass=rng.uniform(0.03, 0.4),

@@ -51,6 +51,7 @@ class OptimisationSection:
     clip_norm: float = 1.0
     accumulate: int = 1
     ema_decay: float = 0.999
+    recall: float = 0.5
 
 
 @dataclass(frozen=True)

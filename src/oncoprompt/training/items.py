@@ -39,6 +39,8 @@ class ItemConfig:
     single_lesion_share: float = 0.5
     channel_dropout: float = 0.1
     shuffle_share: float = 0.5
+    shift: float = 0.2
+    scale: float = 0.12
     least_voxels: int = 56
     least_voxels_unboxed: int = 72
     most_voxels: int = 88
@@ -78,8 +80,10 @@ class SyntheticItems:
         clicks = _clicks(regions[0].numpy(), rng) if rng.random() < config.click_share else []
         order = _channel_order(rng, config)
         mean, deviation = subject.statistics()
-        images = standardise(picture.images, mean * float(np.exp(rng.normal(0, 0.05))), deviation)
-        images = images * torch.tensor(np.exp(rng.normal(0, 0.1, 4)), dtype=torch.float32).view(4, 1, 1, 1)
+        # real brains differ in how much of them is fluid or tumour, which moves the mean and the deviation
+        shift = torch.tensor(rng.normal(0, config.shift, 4), dtype=torch.float32)
+        scale = torch.tensor(np.exp(rng.normal(0, config.scale, 4)), dtype=torch.float32)
+        images = standardise(picture.images, mean + shift * deviation, deviation * scale)
         return TrainingItem(
             images=images[order].contiguous(),
             roles=tuple(CHANNELS[c] for c in order),

@@ -1,6 +1,7 @@
 """From a configuration to what `fit` needs: the network, its items and its loss."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,7 +43,8 @@ def build(config: TrainingConfig) -> Recipe:
     model = MSMSeg(network)
     if config.model.weights is not None:
         _load(model, Path(config.model.weights))
-    return Recipe(model, SyntheticItems(items, config.run.seed), msm_seg_step)
+    loss = partial(msm_seg_step, recall=config.optimisation.recall)
+    return Recipe(model, SyntheticItems(items, config.run.seed), loss)
 
 
 def network_config(section: ModelSection) -> MSMSegConfig:
@@ -55,12 +57,12 @@ def network_config(section: ModelSection) -> MSMSegConfig:
     return updated(base, section.options, "Training configuration", "model.options")
 
 
-def msm_seg_step(model: nn.Module, item: TrainingItem) -> Loss:
+def msm_seg_step(model: nn.Module, item: TrainingItem, recall: float = 0.5) -> Loss:
     """Loss (Eq. 10) of one item, a batch of one."""
     network = cast(MSMSeg, model)
     pyramid = network.encode(item.images[None], item.roles)
     output = network.decode(pyramid, PromptMaps(item.box[None], item.clicks[None]))
-    return msm_seg_loss(output, item.regions[None])
+    return msm_seg_loss(output, item.regions[None], recall)
 
 
 def _load(model: nn.Module, path: Path) -> None:
