@@ -39,8 +39,8 @@ def main() -> None:
     box = Box.from_voxels(jitter_box(tight, options.jitter, rng, study.grid.shape), study.grid)
     model = load_model(options.model)
     lines = [
-        f"Case {options.case}, model {options.model} ({model.weights_sha256[:12]}). Box protocol: one 3-D box, each side "
-        f"moved by uniform +-{options.jitter:.0%} of its length, the same draw for every subset.",
+        f"Case {options.case}, model {options.model} ({model.weights_sha256[:12]}). Box protocol: one 3-D box, each "
+        f"side moved by uniform +-{options.jitter:.0%} of its length, the same draw for every subset.",
         "",
         "| t1n | t1c | t2w | t2f | WT | TC | ET |",
         "|---|---|---|---|---|---|---|",

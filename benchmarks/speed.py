@@ -44,7 +44,17 @@ def place(array: np.ndarray) -> np.ndarray:
 
 def run_command(folder: Path, box: np.ndarray) -> tuple[float, float]:
     """Wall seconds and peak MiB of one whole run of the command."""
-    command = [sys.executable, "-m", "oncoprompt.cli", "segment", "-i", str(folder), "-o", str(folder / "out.nii.gz"), "-q"]
+    command = [
+        sys.executable,
+        "-m",
+        "oncoprompt.cli",
+        "segment",
+        "-i",
+        str(folder),
+        "-o",
+        str(folder / "out.nii.gz"),
+        "-q",
+    ]
     command += ["--box", *(str(int(v)) for v in box.ravel())]
     began = time.perf_counter()
     child = subprocess.Popen(command)
@@ -80,7 +90,8 @@ def main() -> None:
     box_s = time.perf_counter() - began
     side = "x".join(str(int(b - a)) for a, b in voxels)
     lines = [
-        f"Box of {side} voxels on 240x240x155, four channels, {os.cpu_count()} cores; medians of {options.repeats} runs.",
+        f"Box of {side} voxels on 240x240x155, four channels, {os.cpu_count()} cores; "
+        f"medians of {options.repeats} runs.",
         "",
         "| what | seconds | peak memory (MiB) |",
         "|---|---|---|",

@@ -5,6 +5,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 import torch
+
 from oncoprompt.errors import InputError, WeightsError
 from oncoprompt.geometry import Grid
 from oncoprompt.inference import Session

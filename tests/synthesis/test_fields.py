@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from oncoprompt.synthesis.anatomy import MAP_SPACING_MM, random_anatomy
 from oncoprompt.synthesis.fields import (
     box_points,
@@ -42,7 +43,9 @@ def test_box_points_run_from_right_to_left_of_the_array_in_r_a_s_order() -> None
 
 
 def test_random_field_is_the_same_for_the_same_seed_and_other_for_another() -> None:
-    one, two, other = (random_field(20, (80, 80, 80), (20, 20, 20), torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+    one, two, other = (
+        random_field(20, (80, 80, 80), (20, 20, 20), torch.Generator().manual_seed(s)) for s in (1, 1, 2)
+    )
     assert torch.equal(one, two)
     assert not torch.allclose(one, other)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from oncoprompt.errors import InputError
 from oncoprompt.synthesis import FAMILIES, Subject, synthesize
 from oncoprompt.synthesis.anatomy import random_anatomy

@@ -13,10 +13,10 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_committed_configuration_builds_a_network_and_its_items(path):
-    from oncoprompt.training.recipe import network_config
+    from oncoprompt.methods.registry import network_config
 
     config = TrainingConfig.read(path)
-    assert network_config(config.model)
+    assert network_config(config.model.name, config.model.options, "Training configuration")
     assert config.model.name == path.stem
 
 
@@ -61,18 +61,18 @@ def test_a_missing_file_is_refused_with_its_name(tmp_path):
 
 
 def test_misspelt_options_of_the_network_are_refused_with_the_names_it_has():
-    from oncoprompt.training.recipe import network_config
+    from oncoprompt.methods.registry import network_config
 
     config = TrainingConfig.from_mapping({"model": {"options": {"memory": {"slice": 5}}}})
     with pytest.raises(InputError, match=r"unknown name 'model.options.memory.slice'. Accepted names: slices"):
-        network_config(config.model)
+        network_config(config.model.name, config.model.options, "Training configuration")
 
 
 def test_options_of_the_network_reach_it():
-    from oncoprompt.training.recipe import network_config
+    from oncoprompt.methods.registry import network_config
 
     config = TrainingConfig.from_mapping({"model": {"options": {"memory": {"slices": 5}, "dim": 64}}})
-    network = network_config(config.model)
+    network = network_config(config.model.name, config.model.options, "Training configuration")
     assert (network.memory.slices, network.dim) == (5, 64)
 
 

@@ -1,10 +1,16 @@
 """A real network on real synthetic items goes through the fit loop."""
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from oncoprompt.errors import WeightsError
+from methods.sam2_layouts import meta_layout, video_model
+from oncoprompt.errors import InputError, WeightsError
+from oncoprompt.geometry import Grid
+from oncoprompt.inference import Session
+from oncoprompt.prompts import Box
+from oncoprompt.study import Study
 from oncoprompt.training.config import TrainingConfig
 from oncoprompt.training.fit import fit
 from oncoprompt.training.recipe import build
@@ -55,3 +61,41 @@ def test_weights_that_cannot_be_read_are_named(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"start\.safetensors"):
         build(TrainingConfig.from_mapping({"model": {"weights": str(path)}}))
+
+
+def test_items_that_cannot_be_drawn_are_refused_before_the_run():
+    options = {"least_voxels": 96, "most_voxels": 64}
+    with pytest.raises(InputError, match="most_voxels"):
+        build(TrainingConfig.from_mapping({"data": {"options": options}}))
+
+
+def test_hiera_without_sam2_weights_says_which_file_it_wants(tmp_path, monkeypatch):
+    monkeypatch.setenv("ONCOPROMPT_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(WeightsError, match=r"sam2\.1_hiera_tiny\.pt"):
+        build(TrainingConfig.from_mapping({"model": {"name": "msm-seg-hiera-tiny"}}))
+
+
+def test_hiera_starts_from_sam2_trains_a_step_and_segments_from_what_the_run_exports(tmp_path, monkeypatch):
+    file = tmp_path / "sam2.1_hiera_tiny.pt"
+    torch.save({"model": meta_layout(video_model().state_dict())}, file)
+    config = TrainingConfig.from_mapping(
+        {
+            "model": {
+                "name": "msm-seg-hiera-tiny",
+                "weights": str(file),
+                "options": {"backbone": {"image_size": 64}, "memory": {"layers": 4}},
+            },
+            "data": {"workers": 0, "options": {"plane": 64, "slices": 2, "channel_dropout": 0.9}},
+            "optimisation": {"steps": 1},
+            "run": {"accelerator": "cpu", "threads": 1},
+        }
+    )
+    recipe = build(config)
+    fit(config, recipe.model, recipe.items, recipe.loss, tmp_path / "run")
+    monkeypatch.setenv("ONCOPROMPT_WEIGHTS", str(tmp_path / "run"))
+    image = np.random.default_rng(0).normal(100, 10, (24, 24, 10)).astype(np.float32)
+    study = Study({"t1c": image}, Grid(image.shape, np.diag([2.0, 2.0, 2.0, 1.0])))
+    result = Session(study, model="msm-seg-hiera-tiny").segment(Box.from_voxels([[8, 16], [8, 16], [4, 6]], study.grid))
+    assert result.probability("WT").shape == study.grid.shape
+    assert result.provenance.weights_sha256 != "0" * 64

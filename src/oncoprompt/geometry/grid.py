@@ -77,27 +77,32 @@ class Grid:
         return Grid((i, j, k), self.affine @ inv_ornt_aff(orientation, self.shape))
 
 
-def roi_grid(grid: Grid, box_voxels: ArrayLike, spacing_mm: float, multiple: int = 8) -> Grid:
-    """Isotropic grid along the canonical axes of `grid` that covers a half-open voxel box (3, 2) on it.
+def roi_grid(grid: Grid, box_voxels: ArrayLike, spacing_mm: ArrayLike, multiple: ArrayLike = 8) -> Grid:
+    """Grid along the canonical axes of `grid` that covers a half-open voxel box (3, 2) on it.
 
     It is centred on the box; each dimension is the side of the box over `spacing_mm`, rounded up to a multiple of
-    `multiple`. The box may reach beyond the scan. Raises InputError for an inverted box or a spacing of zero or less.
+    `multiple`. Both are one number or one for each canonical axis (R, A, S). The box may reach beyond the scan. Raises
+    InputError for an inverted box or a spacing of zero or less.
     """
     box = np.asarray(box_voxels, dtype=np.float64)
     if box.shape != (3, 2) or not np.all(np.isfinite(box)) or np.any(box[:, 1] <= box[:, 0]):
         raise InputError(
             f"A region of interest needs a box [[i0, i1], [j0, j1], [k0, k1]] with i0 < i1; found {box.tolist()}."
         )
-    if not (math.isfinite(spacing_mm) and spacing_mm > 0) or multiple < 1:
-        raise InputError(f"Spacing and multiple must be positive; found {spacing_mm} mm and {multiple}.")
+    spacing = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), 3)
+    multiples = np.broadcast_to(np.asarray(multiple), 3)
+    if not (np.all(np.isfinite(spacing)) and np.all(spacing > 0)) or np.any(multiples < 1):
+        raise InputError(
+            f"Spacing and multiple must be positive; found {spacing.tolist()} mm and {multiples.tolist()}."
+        )
     order = np.argsort(io_orientation(grid.affine)[:, 0])
     length_mm = ((box[:, 1] - box[:, 0]) * np.asarray(grid.spacing_mm))[order]
     # The small slack keeps 96.0000001 / 8 from becoming 13 blocks.
-    blocks = np.maximum(1, np.ceil(length_mm / spacing_mm / multiple - 1e-6)).astype(int)
-    shape = blocks * multiple
+    blocks = np.maximum(1, np.ceil(length_mm / spacing / multiples - 1e-6)).astype(int)
+    shape = blocks * multiples
     columns = grid.canonical().affine[:3, :3]
     affine = np.eye(4)
-    affine[:3, :3] = columns / np.linalg.norm(columns, axis=0) * spacing_mm
+    affine[:3, :3] = columns / np.linalg.norm(columns, axis=0) * spacing
     affine[:3, 3] = grid.to_world(box.mean(axis=1) - 0.5) - affine[:3, :3] @ ((shape - 1) / 2.0)
     return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
 

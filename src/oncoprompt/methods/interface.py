@@ -49,5 +49,5 @@ class Method(Protocol):
     def decode(
         self, encoding: Encoding, prompts: Sequence[Prompt], study: Study, previous: RegionProbabilities | None = None
     ) -> RegionProbabilities:
-        """Probabilities for prompts on the study's grid; ``previous`` is the answer they correct, if the method asks."""
+        """Probabilities for prompts on the study's grid; ``previous`` is the answer they correct."""
         ...

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from oncoprompt.errors import InputError, WeightsError
+from oncoprompt.mapping import updated
 from oncoprompt.methods.interface import Method
+from oncoprompt.methods.msm_seg.checkpoint import load_own, weights_file
+from oncoprompt.methods.msm_seg.config import HIERA_SIZES, HieraConfig, HieraSize, MSMSegConfig
+from oncoprompt.methods.weight_files import BUNDLED, find_file, user_folders
 
-BUNDLED = Path(__file__).resolve().parent.parent / "weights"
-_SAM2_FILES = {
-    f"msm-seg-hiera-{size}": (f"sam2.1_hiera_{size.replace('-', '_').replace('base_', 'base_')}.pt", size)
-    for size in ("tiny", "small", "base-plus", "large")
-}
+_HIERA = "msm-seg-hiera-"
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,6 @@ class ModelCard:
         return self.weights is not None
 
 
-def weight_folders() -> list[Path]:
-    """Where weights are looked for, in order: ONCOPROMPT_WEIGHTS, the user's cache, the package."""
-    own = os.environ.get("ONCOPROMPT_WEIGHTS")
-    folders = [Path(own)] if own else []
-    return [*folders, Path.home() / ".cache" / "oncoprompt", BUNDLED]
-
-
 def list_models() -> list[ModelCard]:
     """All models this version knows, with the weights found for each."""
     cards = [
@@ -55,9 +48,9 @@ def list_models() -> list[ModelCard]:
             _find("msm-seg-compact"),
         )
     ]
-    for name, (_, size) in _SAM2_FILES.items():
+    for size in HIERA_SIZES:
         text = f"MSM-Seg with SAM 2's Hiera {size}; weights come from your own training run."
-        cards.append(ModelCard(name, "msm-seg", text, "that of the training data", _find(name)))
+        cards.append(ModelCard(_HIERA + size, "msm-seg", text, "that of the training data", _find(_HIERA + size)))
     return cards
 
 
@@ -75,49 +68,62 @@ def load_model(name: str, device: str | torch.device = "cpu") -> Method:
     return _load_msm_seg(name, card.weights, torch.device(device))
 
 
+def network_config(name: str, options: Mapping[str, Any], origin: str) -> MSMSegConfig:
+    """Configuration of a named network with ``options`` in place of its own values.
+
+    Raises InputError for a name or an option that is not known; ``origin`` says where the options come from.
+    """
+    known = [card.name for card in list_models()]
+    if name not in known:
+        raise InputError(f"There is no network '{name}'. Known: {', '.join(known)}.")
+    size = hiera_size(name)
+    base = MSMSegConfig.compact() if size is None else MSMSegConfig.hiera(size)
+    return updated(base, options, origin, "model.options")
+
+
+def hiera_size(name: str) -> HieraSize | None:
+    """The size of Hiera a model's name tells, or None for the compact backbone."""
+    return next((size for size in HIERA_SIZES if name == _HIERA + size), None)
+
+
 def _find(name: str) -> Path | None:
-    for folder in weight_folders():
-        path = folder / f"{name}.safetensors"
-        if path.is_file():
-            return path
-    return None
+    return find_file(f"{name}.safetensors", [*user_folders(), BUNDLED])
 
 
 def _how_to_get(name: str) -> str:
-    places = ", ".join(str(folder) for folder in weight_folders()[:-1])
-    if name not in _SAM2_FILES:
+    places = ", ".join(str(folder) for folder in user_folders())
+    size = hiera_size(name)
+    if size is None:
         return f"The weights of '{name}' are missing: {name}.safetensors. Reinstall the package, or put it in {places}."
-    file, size = _SAM2_FILES[name]
     return (
         f"Model '{name}' has no trained weights here: {name}.safetensors was looked for in {places}. Train them with "
-        f"'oncoprompt train' from SAM 2's {file} (hub id facebook/sam2.1-hiera-{size}); random weights never answer."
+        f"'oncoprompt train' from SAM 2's {weights_file(size)} (hub id facebook/sam2.1-hiera-{size}); "
+        "random weights never answer."
     )
 
 
 def _load_msm_seg(name: str, path: Path, device: torch.device) -> Method:
     from oncoprompt.methods.msm_seg import MSMSeg
     from oncoprompt.methods.msm_seg.method import MSMSegMethod
+    from oncoprompt.methods.msm_seg.region import PlanePolicy, RegionPolicy
 
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     manifest = read_manifest(path)
     if manifest.get("sha256", digest) != digest:
-        raise WeightsError(f"The weights '{path.name}' are damaged: SHA-256 differs from the manifest's. Get them again.")
-    network = MSMSeg(_network_config(name, manifest))
+        raise WeightsError(
+            f"The weights '{path.name}' are damaged: SHA-256 differs from the manifest's. Get them again."
+        )
+    options = manifest.get("recipe", {}).get("model", {}).get("options", {})
+    network = MSMSeg(network_config(name, options, f"Manifest of '{path.name}'"))
     try:
-        network.load_state_dict({key: value.float() for key, value in load(content).items()})
-    except (SafetensorError, RuntimeError) as error:
-        raise WeightsError(f"The weights '{path.name}' do not fit model '{name}': {error}") from error
-    return MSMSegMethod(network, name, digest, device)
-
-
-def _network_config(name: str, manifest: dict[str, Any]) -> Any:
-    from oncoprompt.methods.msm_seg import MSMSegConfig
-
-    if name == "msm-seg-compact":
-        return MSMSegConfig.compact()
-    size: Any = _SAM2_FILES[name][1]
-    return MSMSegConfig.hiera(size)
+        state = load(content)
+    except SafetensorError as error:
+        raise WeightsError(f"The weights '{path.name}' are damaged: {error}. Get them again.") from error
+    load_own(network, state, path.name)
+    backbone = network.config.backbone
+    policy = PlanePolicy(plane=backbone.image_size) if isinstance(backbone, HieraConfig) else RegionPolicy()
+    return MSMSegMethod(network, name, digest, device, policy)
 
 
 def read_manifest(weights: Path) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from functools import lru_cache
 import edt
 import numpy as np
 import torch
-import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from oncoprompt.synthesis.fields import BOX_MM, box_field, box_points, box_shape, exponential, sample
+from oncoprompt.synthesis.fields import BOX_MM, box_field, box_points, exponential, sample
 
 TISSUES = ("cortical grey", "deep grey", "white", "csf")
 MAP_SPACING_MM = 4.0
@@ -18,7 +18,7 @@ LOW_SPACING_MM = 2.0
 
 @dataclass(frozen=True)
 class Atlas:
-    """Tissue probabilities ``[4, K, J, I]`` in the order of TISSUES and the signed depth below the brain's edge in mm."""
+    """Tissue probabilities ``[4, K, J, I]`` in the order of TISSUES and depth below the brain's edge (mm)."""
 
     tissues: Tensor
     depth_mm: Tensor
@@ -46,7 +46,7 @@ def load_atlas(device: torch.device) -> Atlas:
     return Atlas(tissues=tissues, depth_mm=torch.from_numpy(depth.astype(np.float32))[None].to(device))
 
 
-def _on_box(volume: np.ndarray) -> np.ndarray:
+def _on_box(volume: NDArray[np.float32]) -> NDArray[np.float32]:
     """Centre the brain of an (I, J, K) template on the head box at 1 mm, as (K, J, I)."""
     shape = tuple(int(extent) for extent in BOX_MM)
     out = np.zeros(shape, np.float32)
@@ -98,16 +98,12 @@ def random_anatomy(rng: np.random.Generator, generator: torch.Generator) -> Anat
     return Anatomy(atlas, torch.einsum("ab,bkji->akji", matrix, warped))
 
 
-def _random_affine(rng: np.random.Generator) -> np.ndarray:
+def _random_affine(rng: np.random.Generator) -> NDArray[np.float32]:
     a, b, c = np.deg2rad(rng.uniform(-10, 10, 3))
     turn_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
     turn_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
     turn_z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
     scale = rng.uniform(0.9, 1.12, 3)
     scale[0] *= rng.choice([-1.0, 1.0])
-    return (turn_x @ turn_y @ turn_z @ np.diag(scale)).astype(np.float32)
-
-
-def upsample(field: Tensor, spacing_mm: float) -> Tensor:
-    """A box field ``[C, K, J, I]`` at another spacing, trilinear."""
-    return F.interpolate(field[None], size=box_shape(spacing_mm), mode="trilinear", align_corners=False)[0]
+    matrix: NDArray[np.float32] = (turn_x @ turn_y @ turn_z @ np.diag(scale)).astype(np.float32)
+    return matrix

@@ -184,9 +184,7 @@ class Appearance:
             uptake = uptake + self.choroid_uptake * plexus
         return uptake
 
-    def _white_matter_lesions(
-        self, view: View, shares: Tensor, r2: Tensor, density: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _white_matter_lesions(self, view: View, shares: Tensor, r2: Tensor, density: Tensor) -> tuple[Tensor, Tensor]:
         """Small bright spots of FLAIR and T2 in white matter that are not tumour."""
         if self.white_matter_lesions == 0:
             return r2, density

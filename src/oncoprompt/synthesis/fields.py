@@ -34,7 +34,8 @@ def sample(field: Tensor, points_mm: Tensor, padding: str = "border") -> Tensor:
     """Trilinear values ``[C, ...]`` of a box field ``[C, K, J, I]`` at points ``[k, j, i, 3]`` in mm (R, A, S)."""
     half = torch.tensor([extent / 2 for extent in BOX_MM], device=points_mm.device)
     grid = (points_mm / half)[None]
-    return F.grid_sample(field[None], grid, mode="bilinear", padding_mode=padding, align_corners=False)[0]
+    values: Tensor = F.grid_sample(field[None], grid, mode="bilinear", padding_mode=padding, align_corners=False)
+    return values.squeeze(0)
 
 
 def random_field(
@@ -57,7 +58,7 @@ def box_field(knot_mm: float, spacing_mm: float, generator: torch.Generator, cha
 
 def exponential(velocity_mm: Tensor, points_mm: Tensor, squarings: int = 6) -> Tensor:
     """Displacement in mm of the flow of a stationary velocity field ``[3, K, J, I]``, by scaling and squaring."""
-    displacement = velocity_mm / 2**squarings
+    displacement: Tensor = velocity_mm / 2.0**squarings
     for _ in range(squarings):
         displacement = displacement + sample(displacement, points_mm + displacement.permute(1, 2, 3, 0))
     return displacement
@@ -99,7 +100,8 @@ def _along_axes(matrices: Sequence[Tensor], volume: Tensor) -> Tensor:
 def jacobian_determinant(points_mm: Tensor, spacing_mm: float) -> Tensor:
     """Determinant of the derivative of a map given by its images ``[K, J, I, 3]`` of the nodes of a box grid."""
     columns = [torch.gradient(points_mm, spacing=spacing_mm, dim=axis)[0] for axis in (2, 1, 0)]
-    return torch.linalg.det(torch.stack(columns, dim=-1))
+    determinant: Tensor = torch.linalg.det(torch.stack(columns, dim=-1))
+    return determinant
 
 
 def blur(volume: Tensor, sigma: float) -> Tensor:

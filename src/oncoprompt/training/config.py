@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from oncoprompt.errors import InputError
-from oncoprompt.training.mapping import updated
+from oncoprompt.mapping import updated
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from oncoprompt.methods.msm_seg.region import STRIDE, RegionPolicy, box_map, click_maps, standardise
+from oncoprompt.errors import InputError
+from oncoprompt.methods.msm_seg.region import PlanePolicy, RegionPolicy, box_map, click_maps, standardise
 from oncoprompt.prompts.simulate import jitter_box, random_clicks
 from oncoprompt.synthesis.anatomy import LOW_SPACING_MM
 from oncoprompt.synthesis.fields import BOX_MM, box_points, sample
@@ -31,7 +32,11 @@ class TrainingItem:
 
 @dataclass(frozen=True)
 class ItemConfig:
-    """How training items are drawn; fractions are probabilities unless a unit is named."""
+    """How training items are drawn; fractions are probabilities unless a unit is named.
+
+    With ``plane`` an item is a clip of ``slices`` axial planes of ``plane`` pixels (Hiera), else a volume whose longest
+    side has ``least_voxels`` to ``most_voxels``. ``shift`` and ``scale`` spread each channel's mean and deviation.
+    """
 
     box_share: float = 0.8
     most_jitter: float = 0.2
@@ -44,6 +49,16 @@ class ItemConfig:
     least_voxels: int = 56
     least_voxels_unboxed: int = 72
     most_voxels: int = 88
+    plane: int | None = None
+    slices: int = 8
+
+    def __post_init__(self) -> None:
+        least = max(self.least_voxels, self.least_voxels_unboxed)
+        if self.plane is None and not 8 <= least <= self.most_voxels:
+            raise InputError(
+                f"Training items need 8 <= least_voxels and least_voxels_unboxed <= most_voxels. Found: "
+                f"{self.least_voxels}, {self.least_voxels_unboxed} and {self.most_voxels}."
+            )
 
 
 @dataclass(frozen=True)
@@ -60,8 +75,7 @@ class SyntheticItems:
         subject = Subject.random(int(rng.integers(2**48)))
         wanted = _wanted_lesion(subject, rng, config.single_lesion_share)
         boxed = bool(wanted.any()) and rng.random() < config.box_share
-        least = config.least_voxels if boxed else config.least_voxels_unboxed
-        policy = RegionPolicy(most_voxels=int(rng.choice(np.arange(least, config.most_voxels + 1, 8))))
+        policy = _policy(config, rng, boxed)
         if boxed:
             tight = _bounds(wanted) * int(LOW_SPACING_MM)
             size = (int(BOX_MM[0]), int(BOX_MM[1]), int(BOX_MM[2]))
@@ -71,12 +85,14 @@ class SyntheticItems:
             wanted = subject.lesion.label_map().numpy() > 0
             box_mm = None
             region_mm = _bounds(_brain(subject)) * LOW_SPACING_MM - _HALF_MM[:, None] + [[-4.0, 4.0]]
-        spacing = policy.spacing_mm(region_mm[:, 1] - region_mm[:, 0])
-        points, origin, shape = _points(region_mm, spacing)
-        picture = subject.picture(points, (spacing, spacing, spacing))
+        spacing, multiple = policy.sampling(region_mm[:, 1] - region_mm[:, 0])
+        if config.plane is not None:
+            region_mm = _clip(region_mm, config.slices * spacing[2], rng)
+        points, origin, shape = _points(region_mm, spacing, multiple)
+        picture = subject.picture(points, (float(spacing[2]), float(spacing[1]), float(spacing[0])))
         labels = picture.labels * _near(wanted, points)
         regions = torch.stack([labels > 0, (labels == 1) | (labels == 3), labels == 3]).to(torch.uint8)
-        boxes = [] if box_mm is None else [(box_mm - origin[:, None]) / spacing]
+        boxes = [] if box_mm is None else [(box_mm - origin[:, None]) / spacing[:, None]]
         clicks = _clicks(regions[0].numpy(), rng) if rng.random() < config.click_share else []
         order = _channel_order(rng, config)
         mean, deviation = subject.statistics()
@@ -116,13 +132,29 @@ def _bounds(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.array([[line[0], line[-1] + 1] for line in lines])
 
 
-def _points(region_mm: NDArray[np.float64], spacing: float) -> tuple[Tensor, NDArray[np.float64], tuple[int, int, int]]:
+def _policy(config: ItemConfig, rng: np.random.Generator, boxed: bool) -> RegionPolicy:
+    if config.plane is not None:
+        return PlanePolicy(plane=config.plane)
+    least = config.least_voxels if boxed else config.least_voxels_unboxed
+    return RegionPolicy(most_voxels=int(rng.choice(np.arange(least, config.most_voxels + 1, 8))))
+
+
+def _clip(region_mm: NDArray[np.float64], length_mm: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """The region cut to a random stretch of slices."""
+    low, high = region_mm[2]
+    start = rng.uniform(low, max(low, high - length_mm))
+    return np.array([region_mm[0], region_mm[1], [start, start + length_mm]])
+
+
+def _points(
+    region_mm: NDArray[np.float64], spacing: NDArray[np.float64], multiple: NDArray[np.int64]
+) -> tuple[Tensor, NDArray[np.float64], tuple[int, int, int]]:
     """Voxel centres ``[D, H, W, 3]`` covering a region, the corner of the first voxel and the shape (D, H, W)."""
-    blocks = np.ceil((region_mm[:, 1] - region_mm[:, 0]) / spacing / STRIDE - 1e-6).astype(int)
-    counts = np.maximum(blocks, 1) * STRIDE
+    blocks = np.ceil((region_mm[:, 1] - region_mm[:, 0]) / spacing / multiple - 1e-6).astype(int)
+    counts = np.maximum(blocks, 1) * multiple
     origin = region_mm.mean(axis=1) - counts * spacing / 2
     x, y, z = (
-        torch.from_numpy((origin[a] + (np.arange(counts[a]) + 0.5) * spacing).astype(np.float32)) for a in range(3)
+        torch.from_numpy((origin[a] + (np.arange(counts[a]) + 0.5) * spacing[a]).astype(np.float32)) for a in range(3)
     )
     points = torch.stack(torch.broadcast_tensors(x[None, None, :], y[None, :, None], z[:, None, None]), dim=-1)
     return points, origin, (int(counts[2]), int(counts[1]), int(counts[0]))

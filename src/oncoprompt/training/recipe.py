@@ -3,23 +3,20 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
-from oncoprompt.errors import InputError, WeightsError
-from oncoprompt.methods.msm_seg import Loss, MSMSeg, MSMSegConfig, PromptMaps, msm_seg_loss
-from oncoprompt.methods.registry import list_models
-from oncoprompt.training.config import ModelSection, TrainingConfig
+from oncoprompt.mapping import updated
+from oncoprompt.methods.msm_seg import Loss, MSMSeg, PromptMaps, msm_seg_loss
+from oncoprompt.methods.msm_seg.checkpoint import find_weights, load_own, load_state, read_checkpoint
+from oncoprompt.methods.msm_seg.config import HieraConfig
+from oncoprompt.methods.registry import hiera_size, network_config
+from oncoprompt.training.config import TrainingConfig
 from oncoprompt.training.feed import ItemSource
 from oncoprompt.training.fit import LossFunction
 from oncoprompt.training.items import ItemConfig, SyntheticItems, TrainingItem
-from oncoprompt.training.mapping import updated
-
-_HIERA = "msm-seg-hiera-"
 
 
 @dataclass(frozen=True)
@@ -32,29 +29,25 @@ class Recipe:
 
 
 def build(config: TrainingConfig) -> Recipe:
-    """Network with weights drawn from the seed, or read from `model.weights`, and synthetic items of the same seed.
+    """Network with weights drawn from the seed or read from `model.weights`, and synthetic items of the same seed.
 
-    Raises `InputError` for names the network's or the items' configuration does not have, `WeightsError` for weights
-    that are missing or do not fit.
+    A Hiera network starts from SAM 2's file, given as `model.weights` or found in the user's folders, or from an
+    earlier run's weights. Raises `InputError` for names the network's or the items' configuration does not have,
+    `WeightsError` for weights that are missing or do not fit.
     """
-    network = network_config(config.model)
-    items = updated(ItemConfig(), config.data.options, "Training configuration", "data.options")
+    origin = "Training configuration"
+    network = network_config(config.model.name, config.model.options, origin)
+    size = hiera_size(config.model.name)
+    usual = ItemConfig() if size is None else ItemConfig(plane=256)
+    items = updated(usual, config.data.options, origin, "data.options")
+    given = Path(config.model.weights) if config.model.weights is not None else None
+    path = given if size is None else given or find_weights(size)
     torch.manual_seed(config.run.seed)
     model = MSMSeg(network)
-    if config.model.weights is not None:
-        _load(model, Path(config.model.weights))
+    if path is not None:
+        _load(model, path)
     loss = partial(msm_seg_step, recall=config.optimisation.recall)
     return Recipe(model, SyntheticItems(items, config.run.seed), loss)
-
-
-def network_config(section: ModelSection) -> MSMSegConfig:
-    """Configuration of a named network with the section's options in place of its own values."""
-    known = [card.name for card in list_models()]
-    if section.name not in known:
-        raise InputError(f"There is no network '{section.name}' to train. Known: {', '.join(known)}.")
-    size = cast(Any, section.name.removeprefix(_HIERA))
-    base = MSMSegConfig.hiera(size) if section.name.startswith(_HIERA) else MSMSegConfig.compact()
-    return updated(base, section.options, "Training configuration", "model.options")
 
 
 def msm_seg_step(model: nn.Module, item: TrainingItem, recall: float = 0.5) -> Loss:
@@ -65,10 +58,10 @@ def msm_seg_step(model: nn.Module, item: TrainingItem, recall: float = 0.5) -> L
     return msm_seg_loss(output, item.regions[None], recall)
 
 
-def _load(model: nn.Module, path: Path) -> None:
-    try:
-        model.load_state_dict({name: value.float() for name, value in load_file(path).items()})
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"Weights '{path}' cannot be read: {error}.") from error
-    except RuntimeError as error:
-        raise WeightsError(f"Weights '{path}' do not fit the network of the configuration: {error}") from error
+def _load(model: MSMSeg, path: Path) -> None:
+    """Fill the network from an earlier run's weights or, for Hiera, from SAM 2's file."""
+    state = read_checkpoint(path)
+    if isinstance(model.config.backbone, HieraConfig) and set(state) != set(model.state_dict()):
+        load_state(model, state, path.name)
+    else:
+        load_own(model, state, path.name)

@@ -1,6 +1,5 @@
 """SAM 2's published weights as the starting point of the Hiera network, every key accounted for."""
 
-import os
 import pickle
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from oncoprompt.errors import WeightsError
 from oncoprompt.methods.msm_seg.config import HieraSize
+from oncoprompt.methods.weight_files import find_file, user_folders
 from oncoprompt.nn.sam2_names import to_transformers
 
 if TYPE_CHECKING:
@@ -103,12 +103,10 @@ def find_weights(size: HieraSize) -> Path:
 
     Raises WeightsError saying which file is wanted, where it was looked for and how to get it.
     """
-    file, own = weights_file(size), os.environ.get("ONCOPROMPT_WEIGHTS")
-    folders = [*([Path(own)] if own else []), Path.home() / ".cache" / "oncoprompt"]
-    for folder in folders:
-        path = folder / file
-        if path.is_file():
-            return path
+    file, folders = weights_file(size), user_folders()
+    path = find_file(file, folders)
+    if path is not None:
+        return path
     raise WeightsError(
         f"SAM 2's weights are missing: {file} was looked for in {', '.join(map(str, folders))}. Get them with "
         f"'hf download facebook/sam2.1-hiera-{size} {file} --local-dir {folders[0]}' or set ONCOPROMPT_WEIGHTS."
@@ -132,6 +130,18 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"'{path.name}' holds no state dict. A file such as sam2.1_hiera_small.pt is wanted.")
     return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def load_own(model: "MSMSeg", state: Mapping[str, Tensor], source: str) -> None:
+    """Fill a network with weights that an earlier run exported; raises WeightsError where they do not fit."""
+    own = model.state_dict()
+    odd = sorted(set(own) ^ set(state)) or [name for name in own if own[name].shape != state[name].shape]
+    if odd:
+        raise WeightsError(
+            f"The weights '{source}' do not fit this network: {len(odd)} parameters differ, the first is '{odd[0]}'. "
+            "They belong to another model or configuration."
+        )
+    model.load_state_dict({name: value.to(own[name].dtype) for name, value in state.items()})
 
 
 def our_names(name: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ ROLES = ("t1n", "t1c", "t2w", "t2f", "ct", "other")
 
 Step = tuple[int, int, int]
 HieraSize = Literal["tiny", "small", "base-plus", "large"]
+HIERA_SIZES: tuple[HieraSize, ...] = ("tiny", "small", "base-plus", "large")
 
 
 def role_index(name: str) -> int:
@@ -32,7 +33,7 @@ class HieraConfig:
     image_size: int = 256
 
     def __post_init__(self) -> None:
-        if self.size not in ("tiny", "small", "base-plus", "large"):
+        if self.size not in HIERA_SIZES:
             raise InputError(f"Hiera has no size '{self.size}'. Choose tiny, small, base-plus or large.")
         if self.image_size % 32:
             raise InputError(f"Hiera's image size must be a multiple of 32. Found: {self.image_size}.")

@@ -24,8 +24,8 @@ def dice_focal(logits: Tensor, truth: Tensor, recall: float = 0.5) -> Tensor:
 
     Dice = 1 - (2 sum p y + s) / (2 sum p y + 2 (1 - recall) FP + 2 recall FN + s) for every sample and region, where
     FP = sum p (1 - y), FN = sum (1 - p) y and s = 1e-4 of the voxels, so an empty region has a gradient that pushes
-    false positives down. recall = 0.5 is Dice, more weighs what is missed (Tversky, arXiv 1706.05721). Focal = mean (y - p)^2 * cross-entropy (arXiv 1708.02002),
-    which equals the usual form for hard truth.
+    false positives down. recall = 0.5 is Dice, more weighs what is missed (Tversky, arXiv 1706.05721).
+    Focal = mean (y - p)^2 * cross-entropy (arXiv 1708.02002), which equals the usual form for hard truth.
     """
     probability = torch.sigmoid(logits)
     axes = (-3, -2, -1)

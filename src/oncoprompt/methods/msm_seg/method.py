@@ -5,13 +5,14 @@ from itertools import product
 
 import numpy as np
 import torch
+from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
 from oncoprompt.errors import InputError
 from oncoprompt.geometry import Grid, resample, roi_grid
 from oncoprompt.methods.interface import Encoding, Prompt, RegionProbabilities
 from oncoprompt.methods.msm_seg.model import MSMSeg
-from oncoprompt.methods.msm_seg.region import STRIDE, RegionPolicy, box_map, click_maps, standardise
+from oncoprompt.methods.msm_seg.region import RegionPolicy, box_map, click_maps, standardise
 from oncoprompt.methods.msm_seg.tensors import PromptMaps, Pyramid
 from oncoprompt.prompts import Box, Click
 from oncoprompt.study import Study
@@ -47,8 +48,9 @@ class MSMSegMethod:
             around = np.stack([boxes[:, :, 0].min(0), boxes[:, :, 1].max(0)], axis=1) * spacing[:, None]
         else:
             around = self._policy.expand(region * spacing[:, None])
-        voxel_mm = self._policy.spacing_mm(around[:, 1] - around[:, 0])
-        grid = roi_grid(study.grid, around / spacing[:, None], voxel_mm, STRIDE)
+        order = np.argsort(io_orientation(study.grid.affine)[:, 0])
+        voxel_mm, multiple = self._policy.sampling((around[:, 1] - around[:, 0])[order])
+        grid = roi_grid(study.grid, around / spacing[:, None], voxel_mm, multiple)
         images = np.stack([resample(array, study.grid, grid).transpose(2, 1, 0) for array in study.channels.values()])
         mean = torch.tensor([f.mean for f in foreground.values()])
         deviation = torch.tensor([f.deviation for f in foreground.values()])
@@ -72,7 +74,8 @@ class MSMSegMethod:
         ]
         if len(boxes) + len(clicks) < len(prompts):
             raise InputError(f"Model '{self.name}' reads boxes and clicks. Found a text prompt; leave it out.")
-        maps = PromptMaps(box_map(boxes, shape)[None].to(self._device), click_maps(clicks, shape)[None].to(self._device))
+        drawn = (box_map(boxes, shape), click_maps(clicks, shape))
+        maps = PromptMaps(*(drawing[None].to(self._device) for drawing in drawn))
         with torch.inference_mode():
             logits = self._network.decode(pyramid, maps if prompts else None).logits[0]
         return _on_study(logits.float().cpu().numpy(), grid, study.grid)

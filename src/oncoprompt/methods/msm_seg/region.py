@@ -35,6 +35,23 @@ class RegionPolicy:
         """Isotropic voxel size for a region with sides of these lengths (margin included)."""
         return max(self.finest_mm, float(np.max(np.asarray(lengths_mm))) / self.most_voxels)
 
+    def sampling(self, lengths_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Voxel size in mm and the number whose multiple each dimension must be, for lengths along (R, A, S)."""
+        return np.full(3, self.spacing_mm(lengths_mm)), np.full(3, STRIDE)
+
+
+@dataclass(frozen=True)
+class PlanePolicy(RegionPolicy):
+    """The same margin seen as axial planes of ``plane`` x ``plane`` pixels, ``slice_mm`` apart, for Hiera."""
+
+    plane: int = 256
+    slice_mm: float = 2.0
+
+    def sampling(self, lengths_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Pixel size that fits the longer side of the plane, and slices of a fixed distance."""
+        pixel = float(np.max(lengths_mm[:2])) / self.plane
+        return np.array([pixel, pixel, self.slice_mm]), np.array([self.plane, self.plane, 1])
+
 
 def box_map(boxes: Sequence[ArrayLike], shape: tuple[int, int, int]) -> Tensor:
     """Filled-box shading ``[1, D, H, W]`` of boxes (3, 2), half-open in voxels of the region ordered (W, H, D).
