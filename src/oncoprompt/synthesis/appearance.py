@@ -143,7 +143,7 @@ class Appearance:
         fine, middle, coarse = noise
         lesion = self.lesion
         slower = 1.0 if self.healthy.field_tesla == 3.0 else 1.25
-        wet = oedema * (lesion.oedema_share * (1 + lesion.oedema_patchiness * coarse + 0.1 * middle)).clamp(0.1, 1.1)
+        wet = oedema * (lesion.oedema_share * (1 + lesion.oedema_patchiness * coarse + 0.1 * middle)).clamp(0.06, 1.1)
         r1 = r1 + wet * (slower / lesion.oedema_t1 - r1)
         r2 = r2 + wet * (1 / lesion.oedema_t2 - r2)
         density = density + wet * (0.88 - density)

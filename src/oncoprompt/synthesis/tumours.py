@@ -131,11 +131,13 @@ def _enhancement(site: Site, core: Tensor) -> Tensor:
 
 
 def _random_necrosis(rng: np.random.Generator) -> tuple[float, float]:
-    """T1 and T2 of necrosis: from solid and bloody (short T2) through protein-rich to fluid like CSF."""
+    """T1 and T2 of necrosis: bloody (short T2), like brain, protein-rich, or fluid like CSF."""
     kind = rng.random()
-    if kind < 0.2:
-        return _log_uniform(rng, 1.0, 2.2), _log_uniform(rng, 0.035, 0.08)
-    if kind < 0.75:
+    if kind < 0.15:
+        return _log_uniform(rng, 1.0, 2.2), _log_uniform(rng, 0.035, 0.07)
+    if kind < 0.45:
+        return _log_uniform(rng, 1.1, 2.0), _log_uniform(rng, 0.065, 0.13)
+    if kind < 0.8:
         return _log_uniform(rng, 1.2, 3.0), _log_uniform(rng, 0.075, 0.4)
     return _log_uniform(rng, 2.5, 4.3), _log_uniform(rng, 0.3, 1.6)
 
@@ -159,8 +161,8 @@ def _high_grade_glioma(site: Site) -> Lesion:
         uptake_spread=rng.uniform(0.15, 0.7),
         core_texture=rng.uniform(0.05, 0.25) if rng.random() < 0.7 else rng.uniform(0.25, 0.5),
         haemorrhage=rng.uniform(0.3, 1.0) if rng.random() < 0.25 else 0.0,
-        oedema_share=rng.uniform(0.4, 1.0),
-        oedema_patchiness=rng.uniform(0.2, 0.6),
+        oedema_share=rng.uniform(0.3, 1.0),
+        oedema_patchiness=rng.uniform(0.2, 0.7),
         core_softness_mm=rng.uniform(0.4, 1.0),
         oedema_softness_mm=rng.uniform(0.7, 3.5),
         mass=rng.uniform(0.03, 0.4),

@@ -40,6 +40,8 @@ class ItemConfig:
 
     box_share: float = 0.8
     most_jitter: float = 0.2
+    least_margin: float = 0.1
+    most_margin: float = 0.3
     click_share: float = 0.2
     single_lesion_share: float = 0.5
     channel_dropout: float = 0.1
@@ -136,7 +138,8 @@ def _policy(config: ItemConfig, rng: np.random.Generator, boxed: bool) -> Region
     if config.plane is not None:
         return PlanePolicy(plane=config.plane)
     least = config.least_voxels if boxed else config.least_voxels_unboxed
-    return RegionPolicy(most_voxels=int(rng.choice(np.arange(least, config.most_voxels + 1, 8))))
+    margin = rng.uniform(config.least_margin, config.most_margin)
+    return RegionPolicy(margin, most_voxels=int(rng.choice(np.arange(least, config.most_voxels + 1, 8))))
 
 
 def _clip(region_mm: NDArray[np.float64], length_mm: float, rng: np.random.Generator) -> NDArray[np.float64]:

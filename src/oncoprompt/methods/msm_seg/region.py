@@ -20,7 +20,7 @@ class RegionPolicy:
     finer than ``finest_mm`` and as fine as keeps the longest side within ``most_voxels``.
     """
 
-    margin: float = 0.12
+    margin: float = 0.2
     least_margin_mm: float = 8.0
     most_voxels: int = 96
     finest_mm: float = 1.0
