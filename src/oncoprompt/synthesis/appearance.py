@@ -53,7 +53,8 @@ class Appearance:
         for channel in range(4):
             if rng.random() < 0.35:
                 offsets[channel] = rng.normal(0, 0.1, 7)
-        # oedema is what T2 and FLAIR show: it may vary there, but not vanish
+        # what defines a compartment may vary, but not vanish: enhancement on T1c, oedema on T2 and FLAIR
+        offsets[1, 4:] = [min(0.0, offsets[1, 4]), abs(offsets[1, 5]), min(0.0, offsets[1, 6])]
         offsets[2:, 6] = offsets[2:, 6].clip(min=0.0)
         return Appearance(
             healthy=healthy,
@@ -133,7 +134,9 @@ class Appearance:
         # people draw the faint edge of oedema as oedema: its label starts where a quarter of the change is there
         soft = lesion.oedema_softness_mm
         oedema = (1 - core) * torch.sigmoid((view.levels[2] - 0.5 * soft) / (0.45 * soft))
-        return core, enhancing, oedema
+        # oedema is wettest beside the core
+        wetness = 0.8 + 0.45 * torch.exp(view.levels[0].clamp(-40.0, 0.0) / 7.0)
+        return core, enhancing, oedema * wetness
 
     def _add_lesion(
         self, values: tuple[Tensor, ...], shares: tuple[Tensor, Tensor, Tensor], noise: tuple[Tensor, Tensor, Tensor]
@@ -150,7 +153,7 @@ class Appearance:
         texture = torch.exp(lesion.core_texture * (0.7 * fine + middle + 0.7 * coarse))
         necrosis = core * (1 - enhancing)
         active = core * enhancing
-        bleed = 1 + 3.0 * lesion.haemorrhage * torch.sigmoid(4 * (middle - 1.0))
+        bleed = 1 + 1.5 * lesion.haemorrhage * torch.sigmoid(4 * (middle - 1.0))
         other = torch.sigmoid(4 * (0.7 * coarse + 0.7 * middle))
         necrosis_r1 = (1 - other) / lesion.necrosis_t1 + other / (lesion.other_necrosis_t1 or lesion.necrosis_t1)
         necrosis_r2 = (1 - other) / lesion.necrosis_t2 + other / (lesion.other_necrosis_t2 or lesion.necrosis_t2)

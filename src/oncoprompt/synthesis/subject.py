@@ -14,7 +14,7 @@ from oncoprompt.synthesis.lesion import FAMILIES, Lesion, labels_of
 from oncoprompt.synthesis.scanner import Scanner
 from oncoprompt.synthesis.tumours import Site, build_lesion
 
-FAMILY_SHARES = (0.58, 0.12, 0.13, 0.14, 0.03)
+FAMILY_SHARES = (0.62, 0.09, 0.13, 0.13, 0.03)
 """How often each of lesion.FAMILIES is drawn."""
 
 

@@ -156,7 +156,7 @@ def _high_grade_glioma(site: Site) -> Lesion:
         enhancing_t1=_log_uniform(rng, 1.0, 1.75),
         enhancing_t2=_log_uniform(rng, 0.06, 0.16),
         oedema_t1=_log_uniform(rng, 1.05, 1.8),
-        oedema_t2=_log_uniform(rng, 0.09, 0.21),
+        oedema_t2=_log_uniform(rng, 0.09, 0.25),
         uptake=_log_uniform(rng, 0.35, 2.4),
         uptake_spread=rng.uniform(0.15, 0.7),
         core_texture=rng.uniform(0.05, 0.25) if rng.random() < 0.7 else rng.uniform(0.25, 0.5),
