@@ -12,7 +12,13 @@ from transformers import Sam2VideoModel
 from methods.sam2_layouts import PIXELS, meta_layout, video_model
 from oncoprompt.errors import InputError, WeightsError
 from oncoprompt.methods.msm_seg import HieraConfig, MSMSeg, MSMSegConfig, PromptMaps, msm_seg_loss
-from oncoprompt.methods.msm_seg.checkpoint import LoadReport, find_weights, load_sam2_checkpoint, load_state
+from oncoprompt.methods.msm_seg.checkpoint import (
+    LoadReport,
+    find_weights,
+    hiera_from_sam2,
+    load_sam2_checkpoint,
+    load_state,
+)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +183,7 @@ def test_missing_weights_are_named_with_where_to_get_them(monkeypatch: pytest.Mo
     monkeypatch.setenv("ONCOPROMPT_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(WeightsError, match=r"sam2\.1_hiera_small\.pt") as error:
-        MSMSeg.hiera("small")
+        hiera_from_sam2("small")
     assert str(tmp_path) in str(error.value)
     assert "facebook/sam2.1-hiera-small" in str(error.value)
     (tmp_path / "sam2.1_hiera_base_plus.pt").touch()
@@ -185,7 +191,7 @@ def test_missing_weights_are_named_with_where_to_get_them(monkeypatch: pytest.Mo
 
 
 def test_the_named_constructor_loads_the_file_it_is_given(file: Path, loaded: tuple[MSMSeg, LoadReport]) -> None:
-    model = MSMSeg.hiera("tiny", file)
+    model = hiera_from_sam2("tiny", file)
     for name, value in model.backbone.encoder.state_dict().items():
         assert torch.equal(value, loaded[0].backbone.encoder.state_dict()[name])
 
@@ -195,7 +201,7 @@ def test_the_named_constructor_loads_the_file_it_is_given(file: Path, loaded: tu
 def test_a_damaged_file_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(WeightsError, match=name):
-        MSMSeg.hiera("tiny", tmp_path / name)
+        hiera_from_sam2("tiny", tmp_path / name)
 
 
 def test_another_size_a_foreign_key_or_a_missing_part_is_refused(theirs: Sam2VideoModel) -> None:

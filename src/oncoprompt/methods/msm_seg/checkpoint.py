@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
@@ -13,12 +12,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from oncoprompt.errors import WeightsError
-from oncoprompt.methods.msm_seg.config import HieraSize
+from oncoprompt.methods.msm_seg.config import HieraSize, MSMSegConfig
+from oncoprompt.methods.msm_seg.model import MSMSeg
 from oncoprompt.methods.weight_files import find_file, user_folders
 from oncoprompt.nn.sam2_names import to_transformers
-
-if TYPE_CHECKING:
-    from oncoprompt.methods.msm_seg.model import MSMSeg
 
 _USED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"^vision_encoder\.(.*)$", (r"backbone.encoder.\1",)),
@@ -132,7 +129,19 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     return {name.removeprefix("module."): value for name, value in state.items()}
 
 
-def load_own(model: "MSMSeg", state: Mapping[str, Tensor], source: str) -> None:
+def hiera_from_sam2(size: HieraSize = "small", weights: Path | None = None) -> MSMSeg:
+    """The Hiera network started from SAM 2's weights, to be trained.
+
+    Raises WeightsError where SAM 2's file is neither given nor found, is damaged or belongs to another size.
+    """
+    path = weights or find_weights(size)
+    state = read_checkpoint(path)
+    model = MSMSeg(MSMSegConfig.hiera(size))
+    load_state(model, state, path.name)
+    return model
+
+
+def load_own(model: MSMSeg, state: Mapping[str, Tensor], source: str) -> None:
     """Fill a network with weights that an earlier run exported; raises WeightsError where they do not fit."""
     own = model.state_dict()
     odd = sorted(set(own) ^ set(state)) or [name for name in own if own[name].shape != state[name].shape]
@@ -154,7 +163,7 @@ def our_names(name: str) -> tuple[str, ...]:
     return ()
 
 
-def load_sam2_checkpoint(model: "MSMSeg", path: Path) -> LoadReport:
+def load_sam2_checkpoint(model: MSMSeg, path: Path) -> LoadReport:
     """Fill a Hiera network with SAM 2's weights; the modality branch starts as a copy of the slice branch.
 
     Tables are filled as far as they reach: temporal codes nearest first (SAM 2's entry i is the item i + 1 frames ago),
@@ -164,7 +173,7 @@ def load_sam2_checkpoint(model: "MSMSeg", path: Path) -> LoadReport:
     return load_state(model, read_checkpoint(path), path.name)
 
 
-def load_state(model: "MSMSeg", state: Mapping[str, Tensor], source: str) -> LoadReport:
+def load_state(model: MSMSeg, state: Mapping[str, Tensor], source: str) -> LoadReport:
     """`load_sam2_checkpoint` for a state dict already read."""
     own = model.state_dict()
     report = LoadReport()

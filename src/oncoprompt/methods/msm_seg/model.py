@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from oncoprompt.errors import InputError
 from oncoprompt.methods.msm_seg.compact import CompactBackbone
-from oncoprompt.methods.msm_seg.config import CompactConfig, HieraSize, MSMSegConfig, role_index
+from oncoprompt.methods.msm_seg.config import CompactConfig, MSMSegConfig, role_index
 from oncoprompt.methods.msm_seg.frames import Frame, FrameBuilder, split_slices
 from oncoprompt.methods.msm_seg.fusion import Fusion
 from oncoprompt.methods.msm_seg.hiera import HieraBackbone
@@ -71,20 +70,6 @@ class MSMSeg(nn.Module):
         self.prompt_encoder = MCPEncoder(c.dim, c.middle_dim, c.fine_dim, c.step, c.prompt_encoder)
         self.decoder = MFDecoder(c.dim, c.middle_dim, c.fine_dim, c.step, c.decoder)
         self.fusion = Fusion(c.dim, c.step, c.fusion)
-
-    @classmethod
-    def hiera(cls, size: HieraSize = "small", weights: Path | None = None) -> "MSMSeg":
-        """The Hiera network started from SAM 2's weights, to be trained; see `checkpoint`.
-
-        Raises WeightsError where SAM 2's file is neither given nor found, is damaged or belongs to another size.
-        """
-        from oncoprompt.methods.msm_seg.checkpoint import find_weights, load_state, read_checkpoint
-
-        path = weights or find_weights(size)
-        state = read_checkpoint(path)
-        model = cls(MSMSegConfig.hiera(size))
-        load_state(model, state, path.name)
-        return model
 
     def encode(self, images: Tensor, roles: Sequence[str]) -> Pyramid:
         """images [B, M, D, H, W], one channel role for each of the M channels -> prompt-free features, to be cached."""
