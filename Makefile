@@ -38,8 +38,10 @@ OUT ?= runs/msm-seg-compact
 train: $(STAMP) ## Train from CONFIG into OUT; goes on from OUT/state.pt where there is one
 	$(BIN)/oncoprompt train -c $(CONFIG) -o $(OUT) $(if $(wildcard $(OUT)/state.pt),--resume)
 
-benchmark: $(STAMP) ## Print every figure the README quotes
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+benchmark: $(STAMP) ## Print every figure the README quotes, and keep them in benchmarks/results/
+	@mkdir -p benchmarks/results
+	@for name in real_gliomas channel_subsets speed; do echo "== $$name"; \
+	  $(BIN)/python benchmarks/$$name.py --markdown benchmarks/results/$$name.md || exit 1; done
 
 clean: ## Remove the environment, caches and results of the demo
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache demo

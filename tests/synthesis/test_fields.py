@@ -1,10 +1,10 @@
 """Fields: deformations do not fold, and a growing sphere pushes as the theory of elasticity says."""
 
-import numpy as np
 import pytest
 import torch
 
-from oncoprompt.synthesis.anatomy import MAP_SPACING_MM, random_anatomy
+from oncoprompt.synthesis import Subject
+from oncoprompt.synthesis.anatomy import MAP_SPACING_MM
 from oncoprompt.synthesis.fields import (
     box_points,
     box_shape,
@@ -50,9 +50,10 @@ def test_random_field_is_the_same_for_the_same_seed_and_other_for_another() -> N
     assert not torch.allclose(one, other)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_no_anatomy_folds(seed: int) -> None:
-    anatomy = random_anatomy(np.random.default_rng(seed), torch.Generator().manual_seed(seed))
+@pytest.mark.parametrize("family", ["healthy", "meningioma", "high-grade glioma"])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_anatomy_folds_with_or_without_a_mass(seed: int, family: str) -> None:
+    anatomy = Subject.random(seed, family).anatomy
     determinant = jacobian_determinant(anatomy.atlas_points.permute(1, 2, 3, 0), MAP_SPACING_MM)
     # a left-right flip turns the sign of the whole map, never of a part of it
     assert float((determinant * determinant.mean().sign()).min()) > 0
