@@ -6,12 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
 from oncoprompt import __version__
 from oncoprompt.errors import InputError
+from oncoprompt.inference.search import places_of_interest
 from oncoprompt.inference.segmentation import Provenance, Segmentation
 from oncoprompt.methods.interface import Encoding, Method, Prompt, RegionProbabilities
 from oncoprompt.methods.registry import load_model
@@ -21,7 +21,6 @@ from oncoprompt.study import Study
 if TYPE_CHECKING:
     import torch
 
-_LEAST_LESION_ML = 0.1
 _MOST_ENCODINGS = 8
 
 
@@ -75,22 +74,15 @@ class Session:
         return self._decode(encoding, prompts, timings)
 
     def _search(self, clicks: Sequence[Prompt], timings: dict[str, float]) -> list[Box]:
-        """Box of the lesions that a look at the whole brain shows; with positive clicks, of those they hit."""
+        """Boxes of the lesions that a look at the whole brain shows; with positive clicks, of those they hit."""
         encoding = self._encode(None, timings)
         seen = self._decode(encoding, clicks, timings)
-        parts = cc3d.connected_components(seen.values[0] > 0.5, connectivity=26)
-        sizes = np.bincount(parts.ravel())
-        wanted = set(np.flatnonzero(sizes * self.study.grid.voxel_volume_ml >= _LEAST_LESION_ML).tolist()) - {0}
-        points = [c.to_voxel(self.study.grid) for c in clicks if isinstance(c, Click) and c.positive]
-        hit = {int(parts[tuple(p - np.asarray(seen.offset))]) for p in points if _within(p, seen)} - {0}
-        wanted = hit or wanted
-        if not wanted:
-            return []
-        mask = np.zeros(self.study.grid.shape, dtype=bool)
-        i, j, k = seen.offset
-        a, b, c = parts.shape
-        mask[i : i + a, j : j + b, k : k + c] = np.isin(parts, list(wanted))
-        return [Box.around(mask, self.study.grid)]
+        offset = np.asarray(seen.offset)
+        points = [c.to_voxel(self.study.grid) - offset for c in clicks if isinstance(c, Click) and c.positive]
+        last = np.asarray(seen.values.shape[1:]) - 1
+        hits = [np.clip(point, 0, last) for point in points]
+        places = places_of_interest(seen.values[0] > 0.5, self.study.grid.spacing_mm, hits)
+        return [Box.from_voxels(place + offset[:, None], self.study.grid) for place in places]
 
     def _encode(self, region: NDArray[np.int64] | None, timings: dict[str, float]) -> Encoding:
         key = b"brain" if region is None else region.tobytes()
@@ -108,11 +100,6 @@ class Session:
         out = self._model.decode(encoding, prompts, self.study, previous)
         timings["decode"] = timings.get("decode", 0.0) + time.perf_counter() - began
         return out
-
-
-def _within(voxel: NDArray[np.int64], seen: RegionProbabilities) -> bool:
-    place = voxel - np.asarray(seen.offset)
-    return bool(np.all(place >= 0) and np.all(place < seen.values.shape[1:]))
 
 
 def _join(found: Sequence[RegionProbabilities]) -> RegionProbabilities:

@@ -1,0 +1,43 @@
+"""What a look at the whole brain hands on: one box a lesion, near parts joined, specks left out."""
+
+import numpy as np
+
+from oncoprompt.inference.search import places_of_interest
+
+SPACING = (1.0, 1.0, 2.0)
+
+
+def brain_with(*boxes: tuple[slice, slice, slice]) -> np.ndarray:
+    mask = np.zeros((60, 60, 30), dtype=bool)
+    for box in boxes:
+        mask[box] = True
+    return mask
+
+
+BIG = (slice(5, 15), slice(5, 15), slice(5, 12))
+SMALL = (slice(40, 46), slice(40, 46), slice(20, 25))
+NEAR_BIG = (slice(20, 24), slice(6, 12), slice(6, 10))
+SPECK = (slice(50, 52), slice(5, 7), slice(5, 7))
+
+
+def test_each_lesion_has_its_own_box_a_tenth_larger_on_every_side_largest_first() -> None:
+    places = places_of_interest(brain_with(BIG, SMALL), SPACING)
+    assert [p.tolist() for p in places] == [[[4, 16], [4, 16], [4, 13]], [[39, 47], [39, 47], [19, 26]]]
+
+
+def test_parts_near_each_other_are_one_lesion() -> None:
+    places = places_of_interest(brain_with(BIG, NEAR_BIG), SPACING)
+    assert [p.tolist() for p in places] == [[[3, 26], [4, 16], [4, 13]]]
+
+
+def test_specks_and_empty_masks_give_no_place() -> None:
+    assert len(places_of_interest(brain_with(BIG, SPECK), SPACING)) == 1
+    assert places_of_interest(brain_with(), SPACING) == []
+
+
+def test_a_click_chooses_the_lesion_it_hits_and_a_click_on_nothing_a_cube_about_itself() -> None:
+    mask = brain_with(BIG, SMALL)
+    hit = places_of_interest(mask, SPACING, [np.array([42, 42, 22])])
+    assert [p.tolist() for p in hit] == [[[39, 47], [39, 47], [19, 26]]]
+    missed = places_of_interest(mask, SPACING, [np.array([0, 59, 29])])
+    assert [p.tolist() for p in missed] == [[[0, 26], [34, 60], [16, 30]]]
