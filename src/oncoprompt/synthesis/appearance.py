@@ -131,9 +131,9 @@ class Appearance:
         lesion = self.lesion
         core = torch.sigmoid(view.levels[0] / (0.45 * lesion.core_softness_mm))
         enhancing = torch.sigmoid(view.levels[1] / 0.3)
-        # people draw the faint edge of oedema as oedema: its label starts where a quarter of the change is there
+        # people draw the faint edge of oedema as oedema: its label starts where an eighth of the change is there
         soft = lesion.oedema_softness_mm
-        oedema = (1 - core) * torch.sigmoid((view.levels[2] - 0.5 * soft) / (0.45 * soft))
+        oedema = (1 - core) * torch.sigmoid((view.levels[2] - 0.9 * soft) / (0.45 * soft))
         # oedema is wettest beside the core
         wetness = 0.8 + 0.45 * torch.exp(view.levels[0].clamp(-40.0, 0.0) / 7.0)
         return core, enhancing, oedema * wetness
