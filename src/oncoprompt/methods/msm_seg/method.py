@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from oncoprompt.errors import InputError
 from oncoprompt.geometry import Grid, resample, roi_grid
 from oncoprompt.methods.interface import Encoding, Prompt, RegionProbabilities
+from oncoprompt.methods.msm_seg.holes import fill_holes
 from oncoprompt.methods.msm_seg.model import MSMSeg
 from oncoprompt.methods.msm_seg.region import RegionPolicy, box_map, click_maps, standardise
 from oncoprompt.methods.msm_seg.tensors import PromptMaps, Pyramid
@@ -78,7 +79,7 @@ class MSMSegMethod:
         maps = PromptMaps(*(drawing[None].to(self._device) for drawing in drawn))
         with torch.inference_mode():
             logits = self._network.decode(pyramid, maps if prompts else None).logits[0]
-        return _on_study(logits.float().cpu().numpy(), grid, study.grid)
+        return _on_study(fill_holes(logits.float().cpu().numpy()), grid, study.grid)
 
     def _foreground_of(self, study: Study) -> dict[str, Foreground]:
         if self._foreground is None or self._foreground[0] is not study:
