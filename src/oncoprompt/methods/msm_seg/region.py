@@ -22,7 +22,7 @@ class RegionPolicy:
 
     margin: float = 0.2
     least_margin_mm: float = 8.0
-    most_voxels: int = 96
+    most_voxels: int = 88
     finest_mm: float = 1.0
 
     def expand(self, box_mm: ArrayLike) -> NDArray[np.float64]:
