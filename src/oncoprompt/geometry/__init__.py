@@ -1,6 +1,7 @@
 """Grids, orientation and resampling between grids."""
 
+from oncoprompt.geometry.bounds import mask_bounds
 from oncoprompt.geometry.grid import Grid, roi_grid
 from oncoprompt.geometry.resample import resample
 
-__all__ = ["Grid", "resample", "roi_grid"]
+__all__ = ["Grid", "mask_bounds", "resample", "roi_grid"]

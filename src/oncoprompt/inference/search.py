@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import max_pool3d
 
+from oncoprompt.geometry import mask_bounds
+
 REACH_MM = 5.0
 CUBE_MM = 50.0
 LEAST_ML = 0.1
@@ -57,7 +59,6 @@ def _cube(voxel: NDArray[np.int64], spacing_mm: Sequence[float], shape: Sequence
 
 def _bounds(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Half-open box (3, 2) of a mask with GROWTH of each side added at both ends, cut to the scan."""
-    lines = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    box = np.array([[line[0], line[-1] + 1] for line in lines])
+    box = mask_bounds(mask)
     growth = np.ceil(GROWTH * (box[:, 1] - box[:, 0])).astype(np.int64)
     return np.stack([np.maximum(box[:, 0] - growth, 0), np.minimum(box[:, 1] + growth, mask.shape)], axis=1)

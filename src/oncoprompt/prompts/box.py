@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oncoprompt.errors import InputError
-from oncoprompt.geometry import Grid
+from oncoprompt.geometry import Grid, mask_bounds
 
 Vector = tuple[float, float, float]
 
@@ -45,11 +45,7 @@ class Box:
         inside = mask.astype(bool)
         if not inside.any():
             raise InputError("The mask is empty, so there is nothing to put a box around.")
-        ranges = []
-        for axis in range(3):
-            hit = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
-            ranges.append((int(hit[0]), int(hit[-1]) + 1))
-        return cls._of_ranges(np.asarray(ranges), grid)
+        return cls._of_ranges(mask_bounds(inside), grid)
 
     @classmethod
     def _of_ranges(cls, ranges: NDArray[np.int64], grid: Grid) -> Box:

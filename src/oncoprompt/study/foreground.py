@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from oncoprompt.geometry import mask_bounds
+
 _PADDING_SHARE = 0.1
 
 
@@ -31,6 +33,4 @@ def find_foreground(array: NDArray[np.float32]) -> Foreground:
     if not inside.any():
         inside = np.ones_like(inside)
     values = array[inside]
-    lines = [np.flatnonzero(inside.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    bounds = np.array([[line[0], line[-1] + 1] for line in lines])
-    return Foreground(float(values.mean()), max(float(values.std()), 1e-6), bounds)
+    return Foreground(float(values.mean()), max(float(values.std()), 1e-6), mask_bounds(inside))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oncoprompt.errors import InputError
+from oncoprompt.geometry import mask_bounds
 from oncoprompt.methods.msm_seg.region import PlanePolicy, RegionPolicy, box_map, click_maps, standardise
 from oncoprompt.prompts.simulate import jitter_box, random_clicks
 from oncoprompt.synthesis.anatomy import LOW_SPACING_MM
@@ -79,14 +80,15 @@ class SyntheticItems:
         boxed = bool(wanted.any()) and rng.random() < config.box_share
         policy = _policy(config, rng, boxed)
         if boxed:
-            tight = _bounds(wanted) * int(LOW_SPACING_MM)
+            # masks are [K, J, I], boxes ordered (R, A, S)
+            tight = mask_bounds(wanted)[::-1] * int(LOW_SPACING_MM)
             size = (int(BOX_MM[0]), int(BOX_MM[1]), int(BOX_MM[2]))
             box_mm = jitter_box(tight, rng.uniform(0, config.most_jitter), rng, size) - _HALF_MM[:, None]
             region_mm = policy.expand(box_mm)
         else:
             wanted = subject.lesion.label_map().numpy() > 0
             box_mm = None
-            region_mm = _bounds(_brain(subject)) * LOW_SPACING_MM - _HALF_MM[:, None] + [[-4.0, 4.0]]
+            region_mm = mask_bounds(_brain(subject))[::-1] * LOW_SPACING_MM - _HALF_MM[:, None] + [[-4.0, 4.0]]
         spacing, multiple = policy.sampling(region_mm[:, 1] - region_mm[:, 0])
         if config.plane is not None:
             region_mm = _clip(region_mm, config.slices * spacing[2], rng)
@@ -126,12 +128,6 @@ def _brain(subject: Subject) -> NDArray[np.bool_]:
     _, depth, _ = subject.anatomy.tissue(box_points(LOW_SPACING_MM, torch.device("cpu")))
     inside: NDArray[np.bool_] = depth.numpy() > 0
     return inside
-
-
-def _bounds(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Half-open bounds (3, 2) ordered (R, A, S) of a mask ``[K, J, I]``."""
-    lines = [np.flatnonzero(mask.any(axis=axes)) for axes in ((0, 1), (0, 2), (1, 2))]
-    return np.array([[line[0], line[-1] + 1] for line in lines])
 
 
 def _policy(config: ItemConfig, rng: np.random.Generator, boxed: bool) -> RegionPolicy:
