@@ -12,7 +12,7 @@ import typer
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.options import DEFAULT_MODEL, Device, Model, Quiet, Verbose
 from oncoprompt.cli.prompting import described
-from oncoprompt.cli.synthesize import SCHEMA, write_case
+from oncoprompt.cli.case_files import write_case
 
 if TYPE_CHECKING:
     from oncoprompt.evaluation import RegionScores
@@ -53,13 +53,14 @@ def run(out: Path, seed: int, family: str, model: str, device: str, talk: Talk) 
     from oncoprompt.report.table import region_table
     from oncoprompt.study.writer import write_whole
     from oncoprompt.synthesis import synthesize
+    from oncoprompt.synthesis.case import SCHEMA
 
     began = time.perf_counter()
     # Missing weights are better told before a study is made for them.
     load_model(model)
     with talk.step("Making a synthetic study"):
         synthetic = synthesize(FIRST_UNSEEN_SEED + seed, family)
-        write_case(out, "study", synthetic)
+        write_case(out, "study", synthetic.study, synthetic.label_map, SCHEMA, synthetic.record)
     box = _box(synthetic, seed)
     with talk.step("Segmenting"):
         result = Session(synthetic.study, model=model, device=device).segment(box)
@@ -76,6 +77,7 @@ def run(out: Path, seed: int, family: str, model: str, device: str, talk: Talk) 
 
 def _truth(synthetic: SyntheticStudy) -> dict[str, Any]:
     from oncoprompt.study import schemas
+    from oncoprompt.synthesis.case import SCHEMA
 
     return dict(schemas.get(SCHEMA).region_masks(synthetic.label_map))
 

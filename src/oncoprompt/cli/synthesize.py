@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from oncoprompt.cli.case_files import write_case
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.options import Quiet, Verbose
 
-if TYPE_CHECKING:
-    from oncoprompt.synthesis import SyntheticStudy
-
 EXAMPLE = "Example: oncoprompt synthesize -n 4 -o synthetic/ --seed 7"
-SCHEMA = "brats2023"
 
 
 def synthesize(
@@ -30,10 +26,12 @@ def synthesize(
     talk = Talk(quiet, verbose)
     with talk.errors_told():
         from oncoprompt.synthesis import synthesize as make
+        from oncoprompt.synthesis.case import SCHEMA
 
         for current in range(seed, seed + number):
             with talk.step(f"Making study {current - seed + 1} of {number}"):
-                folder = write_case(out, case_name(current), make(current, family))
+                made = make(current, family)
+                folder = write_case(out, case_name(current), made.study, made.label_map, SCHEMA, made.record)
             if not quiet:
                 say(str(folder))
 
@@ -41,19 +39,3 @@ def synthesize(
 def case_name(seed: int) -> str:
     """Name of the study of a seed."""
     return f"OncoPrompt-SYN-{seed:05d}-000"
-
-
-def write_case(out: Path, name: str, synthetic: SyntheticStudy) -> Path:
-    """Write `<out>/<name>/<name>-<channel>.nii.gz`, `-seg.nii.gz` and `-record.json`; returns the folder."""
-    from oncoprompt.report.summary import plain
-    from oncoprompt.study import write_nifti
-    from oncoprompt.study.writer import write_whole
-
-    folder = out / name
-    folder.mkdir(parents=True, exist_ok=True)
-    for channel, volume in synthetic.study.channels.items():
-        write_nifti(folder / f"{name}-{channel}.nii.gz", volume, like=synthetic.study)
-    write_nifti(folder / f"{name}-seg.nii.gz", synthetic.label_map, like=synthetic.study, schema=SCHEMA)
-    record = {"family": synthetic.family, **synthetic.record}
-    write_whole(folder / f"{name}-record.json", f"{json.dumps(plain(record), indent=2)}\n".encode())
-    return folder

@@ -19,18 +19,22 @@ class Foreground:
     bounds: NDArray[np.int64]
 
 
-def find_foreground(array: NDArray[np.float32]) -> Foreground:
+def foreground_mask(array: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Foreground of a channel (I, J, K): what is not padding in a stripped scan, else what is brighter than air.
 
     A scan whose corner value fills a tenth of it has been stripped or masked, and that value is its padding. Otherwise
-    air and head are told apart at a fifth of the 98th percentile.
+    air and head are told apart at a fifth of the 98th percentile. A channel of one value is foreground throughout.
     """
     corner = array[0, 0, 0]
     inside = array != corner
     if inside.mean() > 1.0 - _PADDING_SHARE:
         sample = array[::2, ::2, ::2]
         inside = array > 0.2 * float(np.percentile(sample, 98))
-    if not inside.any():
-        inside = np.ones_like(inside)
+    return inside if inside.any() else np.ones_like(inside)
+
+
+def find_foreground(array: NDArray[np.float32]) -> Foreground:
+    """Mean, deviation and bounds of a channel over `foreground_mask`."""
+    inside = foreground_mask(array)
     values = array[inside]
     return Foreground(float(values.mean()), max(float(values.std()), 1e-6), mask_bounds(inside))

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from oncoprompt.errors import InputError
-from oncoprompt.geometry import Grid
 from oncoprompt.study import Study
-from oncoprompt.synthesis.fields import BOX_MM, box_points
+from oncoprompt.synthesis.case import head_grid
+from oncoprompt.synthesis.fields import box_points
 from oncoprompt.synthesis.lesion import FAMILIES
 from oncoprompt.synthesis.relaxometry import CHANNELS
 from oncoprompt.synthesis.subject import Subject
@@ -20,7 +20,7 @@ _SCALE = 1000.0
 
 @dataclass(frozen=True)
 class SyntheticStudy:
-    """A skull-stripped study at 1 mm with its truth: labels (I, J, K) of schema brats2023 and what was drawn."""
+    """A skull-stripped study at 1 mm with its truth: labels (I, J, K) in case.SCHEMA and what was drawn."""
 
     study: Study
     label_map: NDArray[np.uint8]
@@ -37,11 +37,9 @@ def synthesize(seed: int, family: str | None = None, device: str | torch.device 
         raise InputError(f"There is no tumour family '{family}'. Known: {', '.join(FAMILIES)}.")
     subject = Subject.random(seed, family, device)
     picture = subject.picture(box_points(1.0, torch.device(device)), (1.0, 1.0, 1.0))
-    affine = np.eye(4)
-    affine[:3, 3] = [0.5 - extent / 2 for extent in BOX_MM]
     images = picture.images.permute(0, 3, 2, 1).cpu().numpy() * _SCALE
     labels = picture.labels.permute(2, 1, 0).cpu().numpy()
-    grid = Grid(labels.shape, affine)
+    grid = head_grid()
     channels = {name: np.ascontiguousarray(image) for name, image in zip(CHANNELS, images, strict=True)}
     record = {
         "seed": seed,

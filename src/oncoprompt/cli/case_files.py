@@ -1,0 +1,34 @@
+"""The files of a labelled case, named as BraTS names them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from oncoprompt.study import Study
+
+
+def write_case(
+    out: Path, name: str, study: Study, label_map: NDArray[np.uint8], schema: str, record: Mapping[str, Any]
+) -> Path:
+    """Write `<out>/<name>/<name>-<channel>.nii.gz`, `-seg.nii.gz` and `-record.json`; returns the folder.
+
+    ``label_map`` (I, J, K) lies on the study's grid and is in ``schema``; ``record`` says how the case came about.
+    """
+    from oncoprompt.report.summary import plain
+    from oncoprompt.study import write_nifti
+    from oncoprompt.study.writer import write_whole
+
+    folder = out / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for channel, volume in study.channels.items():
+        write_nifti(folder / f"{name}-{channel}.nii.gz", volume, like=study)
+    write_nifti(folder / f"{name}-seg.nii.gz", label_map, like=study, schema=schema)
+    write_whole(folder / f"{name}-record.json", f"{json.dumps(plain(record), indent=2)}\n".encode())
+    return folder
