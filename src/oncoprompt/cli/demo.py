@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from oncoprompt.cli.case_files import write_case
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.options import DEFAULT_MODEL, Device, Model, Quiet, Verbose
 from oncoprompt.cli.prompting import described
-from oncoprompt.cli.case_files import write_case
 
 if TYPE_CHECKING:
     from oncoprompt.evaluation import RegionScores

@@ -35,9 +35,10 @@ class LesionTissue:
 
 @dataclass(frozen=True)
 class Lesion:
-    """Levels ``[3, K, J, I]`` in mm, positive inside: core, enhancing part of the core, oedema.
+    """Levels ``[5, K, J, I]`` in mm, positive inside: core, enhancing part of the core, oedema, cavity, rim.
 
-    Labels follow from the signs: core and enhancing is ET, core alone is NETC, oedema outside the core is SNFH.
+    Labels follow from the signs: the cavity is RC; else core and enhancing is ET, core alone is NETC, oedema outside
+    the core is SNFH. The rim takes up contrast agent without being labelled, as a thin post-operative edge does.
     """
 
     family: str
@@ -45,21 +46,22 @@ class Lesion:
     tissue: LesionTissue
 
     def label_map(self) -> Tensor:
-        """Labels ``[K, J, I]`` of the 2 mm grid: 1 NETC, 2 SNFH, 3 ET (BraTS 2023)."""
+        """Labels ``[K, J, I]`` of the 2 mm grid: 1 NETC, 2 SNFH, 3 ET, 4 RC (brats2024-gli)."""
         return labels_of(self.levels)
 
     def at(self, points_mm: Tensor) -> Tensor:
-        """Levels ``[3, k, j, i]`` at points in mm."""
+        """Levels ``[5, k, j, i]`` at points in mm."""
         return sample(self.levels, points_mm)
 
 
 def labels_of(levels: Tensor) -> Tensor:
-    """Labels of levels ``[3, ...]``: 1 NETC, 2 SNFH, 3 ET."""
-    core, enhancing, oedema = levels
+    """Labels of levels ``[5, ...]``: 1 NETC, 2 SNFH, 3 ET, 4 RC."""
+    core, enhancing, oedema, cavity, _ = levels
     labels = torch.where(oedema > 0, 2, 0)
-    return torch.where(core > 0, torch.where(enhancing > 0, 3, 1), labels).to(torch.uint8)
+    labels = torch.where(core > 0, torch.where(enhancing > 0, 3, 1), labels)
+    return torch.where(cavity > 0, 4, labels).to(torch.uint8)
 
 
 def no_lesion(shape: tuple[int, int, int], device: torch.device) -> Lesion:
     """A healthy brain."""
-    return Lesion("healthy", torch.full((3, *shape), -50.0, device=device), LesionTissue(mass=0.0))
+    return Lesion("healthy", torch.full((5, *shape), -50.0, device=device), LesionTissue(mass=0.0))
