@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from oncoprompt import __version__
-from oncoprompt.cli import demo, info, models, segment, synthesize, train
+from oncoprompt.cli import demo, finetune, info, mix, models, segment, synthesize, train
 from oncoprompt.cli.console import say
 
 
@@ -40,5 +40,7 @@ app.command("segment", epilog=segment.EXAMPLE)(segment.segment)
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.command("synthesize", epilog=synthesize.EXAMPLE)(synthesize.synthesize)
 app.command("train", epilog=train.EXAMPLE)(train.train)
+app.command("finetune", epilog=finetune.EXAMPLE)(finetune.finetune)
+app.command("mix", epilog=mix.EXAMPLE)(mix.mix)
 app.add_typer(models.app, name="models")
 app.command("info", epilog=info.EXAMPLE)(info.info)

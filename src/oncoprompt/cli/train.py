@@ -22,6 +22,7 @@ def train(
     """Train a model; Ctrl-C saves the state, and --resume goes on from it as if it had never stopped."""
     talk = Talk(quiet, max(1, verbose))
     with talk.errors_told():
+        from oncoprompt.training.adapted import adapt
         from oncoprompt.training.config import TrainingConfig
         from oncoprompt.training.fit import STATE_FILE, fit
         from oncoprompt.training.recipe import build
@@ -31,6 +32,9 @@ def train(
         settings = TrainingConfig.read(config)
         with talk.step("Building the network"):
             recipe = build(settings)
+        if settings.adaptation.kind != "none":
+            with talk.step("Preparing the unlabelled scans"):
+                recipe = adapt(recipe, settings, out)
         state = out / STATE_FILE if resume else None
         done = fit(settings, recipe.model, recipe.items, recipe.loss, out, state)
         if not quiet:

@@ -16,9 +16,11 @@ from oncoprompt.mapping import updated
 from oncoprompt.methods.interface import Method
 from oncoprompt.methods.msm_seg.checkpoint import load_own, weights_file
 from oncoprompt.methods.msm_seg.config import HIERA_SIZES, HieraConfig, HieraSize, MSMSegConfig
+from oncoprompt.methods.msm_seg.model import MSMSeg
 from oncoprompt.methods.weight_files import BUNDLED, find_file, user_folders
 
 _HIERA = "msm-seg-hiera-"
+_WEIGHTS_ENDING = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,45 @@ def list_models() -> list[ModelCard]:
 
 
 def load_model(name: str, device: str | torch.device = "cpu") -> Method:
-    """A model ready to segment.
+    """A model ready to segment: a known name, or a path to the weights (.safetensors) that a training run wrote.
 
     Raises InputError for a name that is not known and WeightsError where its weights are missing or damaged.
     """
+    from oncoprompt.methods.msm_seg.method import MSMSegMethod
+    from oncoprompt.methods.msm_seg.region import PlanePolicy, RegionPolicy
+
+    trained = load_network(name)
+    backbone = trained.network.config.backbone
+    policy = PlanePolicy(plane=backbone.image_size) if isinstance(backbone, HieraConfig) else RegionPolicy()
+    return MSMSegMethod(trained.network, trained.name, trained.sha256, torch.device(device), policy)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """A network with its weights: the name of its kind, the options it was built with, the SHA-256 of the file."""
+
+    name: str
+    network: MSMSeg
+    options: Mapping[str, Any]
+    sha256: str
+
+
+def load_network(name: str) -> TrainedNetwork:
+    """The network of a model, by name or by the path of its weights; raises as `load_model` does."""
+    if name.endswith(_WEIGHTS_ENDING):
+        path = Path(name)
+        if not path.is_file():
+            raise WeightsError(f"There are no weights '{name}'. Give the path of the file that a training run wrote.")
+        return _read_network(str(read_manifest(path).get("model", path.stem)), path)
     cards = {card.name: card for card in list_models()}
     if name not in cards:
-        raise InputError(f"There is no model '{name}'. Known: {', '.join(cards)}.")
-    card = cards[name]
-    if card.weights is None:
+        raise InputError(
+            f"There is no model '{name}'. Known: {', '.join(cards)}, or the path of weights ({_WEIGHTS_ENDING})."
+        )
+    weights = cards[name].weights
+    if weights is None:
         raise WeightsError(_how_to_get(name))
-    return _load_msm_seg(name, card.weights, torch.device(device))
+    return _read_network(name, weights)
 
 
 def network_config(name: str, options: Mapping[str, Any], origin: str) -> MSMSegConfig:
@@ -87,7 +117,7 @@ def hiera_size(name: str) -> HieraSize | None:
 
 
 def _find(name: str) -> Path | None:
-    return find_file(f"{name}.safetensors", [*user_folders(), BUNDLED])
+    return find_file(f"{name}{_WEIGHTS_ENDING}", [*user_folders(), BUNDLED])
 
 
 def _how_to_get(name: str) -> str:
@@ -102,11 +132,7 @@ def _how_to_get(name: str) -> str:
     )
 
 
-def _load_msm_seg(name: str, path: Path, device: torch.device) -> Method:
-    from oncoprompt.methods.msm_seg import MSMSeg
-    from oncoprompt.methods.msm_seg.method import MSMSegMethod
-    from oncoprompt.methods.msm_seg.region import PlanePolicy, RegionPolicy
-
+def _read_network(name: str, path: Path) -> TrainedNetwork:
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     manifest = read_manifest(path)
@@ -121,9 +147,7 @@ def _load_msm_seg(name: str, path: Path, device: torch.device) -> Method:
     except SafetensorError as error:
         raise WeightsError(f"The weights '{path.name}' are damaged: {error}. Get them again.") from error
     load_own(network, state, path.name)
-    backbone = network.config.backbone
-    policy = PlanePolicy(plane=backbone.image_size) if isinstance(backbone, HieraConfig) else RegionPolicy()
-    return MSMSegMethod(network, name, digest, device, policy)
+    return TrainedNetwork(name, network, options, digest)
 
 
 def read_manifest(weights: Path) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class LabelledCase:
                 f"Found: {', '.join(study.channels)}."
             )
         foreground = np.logical_or.reduce([foreground_mask(study.channels[name]) for name in names])
-        grid = _head_grid(study.grid, foreground)
+        grid = head_grid_round(study.grid, foreground)
         labels = convert(label_map.labels, label_map.schema, SCHEMA, merge={"CC": "NETC"})
         brain = _box_array(resample(foreground.astype(np.uint8), study.grid, grid, order=0)) > 0
         images = [_box_array(resample(study.channels[name], study.grid, grid)) for name in names]
@@ -96,9 +96,11 @@ def _box_array(volume: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(volume.transpose(2, 1, 0))
 
 
-def _head_grid(grid: Grid, brain: NDArray[np.bool_]) -> Grid:
+def head_grid_round(grid: Grid, brain: NDArray[np.bool_]) -> Grid:
     """The head box's grid moved, in the world of a scan, so that its middle is the middle of the brain."""
     bounds = mask_bounds(brain) if brain.any() else np.array([[0, n] for n in grid.shape])
+    # Rounded so that the voxels of a 1 mm scan stay whole: half a voxel off, interpolation would blur them all.
+    bounds[:, 1] += bounds.sum(axis=1) % 2
     corners: Sequence[tuple[float, float, float]] = [
         (i - 0.5, j - 0.5, k - 0.5) for i in bounds[0] for j in bounds[1] for k in bounds[2]
     ]

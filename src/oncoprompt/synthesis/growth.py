@@ -1,8 +1,13 @@
-"""Reaction-diffusion growth of an infiltrating tumour and signed distances of masks."""
+"""Reaction-diffusion growth of an infiltrating tumour, signed distances of masks and levels of a given volume."""
 
 import edt
 import torch
 from torch import Tensor
+
+from oncoprompt.geometry import mask_bounds
+
+_MOST_STEPS = 400
+_STEPS_AT_ONCE = 4
 
 
 def grow(diffusivity: Tensor, rate: Tensor, seeds: Tensor, target_voxels: float, front_mm: float, h: float) -> Tensor:
@@ -19,19 +24,39 @@ def grow(diffusivity: Tensor, rate: Tensor, seeds: Tensor, target_voxels: float,
         faces.append(2 * a * b / (a + b).clamp_min(1e-9) / h**2)
     step = min(h * h / (6.5 * max(float(spread.max()), 1e-6)), 0.45 / (rho * float(rate.max())))
     density = seeds.clone()
-    reaction = rate * rho
     alive = diffusivity > 0
-    for iteration in range(400):
-        change = reaction * density * (1 - density)
-        for axis, face in enumerate(faces):
-            flux = face * density.diff(dim=axis)
-            n = density.shape[axis]
-            change.narrow(axis, 0, n - 1).add_(flux)
-            change.narrow(axis, 1, n - 1).sub_(flux)
-        density = (density + step * change).clamp_(0.0, 1.0) * alive
-        if iteration % 4 == 3 and float((density > 0.6).sum()) >= target_voxels:
+    for _ in range(_MOST_STEPS // _STEPS_AT_ONCE):
+        # nothing grows further than a voxel a step, so that only the surroundings of the tumour need a look
+        window = _window(density > 1e-5, _STEPS_AT_ONCE + 1)
+        part, reaction, living = density[window], rate[window] * rho, alive[window]
+        flows = [face[_without_last(window, axis)] for axis, face in enumerate(faces)]
+        for _ in range(_STEPS_AT_ONCE):
+            change = reaction * part * (1 - part)
+            for axis, face in enumerate(flows):
+                flux = face * part.diff(dim=axis)
+                n = part.shape[axis]
+                change.narrow(axis, 0, n - 1).add_(flux)
+                change.narrow(axis, 1, n - 1).sub_(flux)
+            part.add_(change, alpha=step).clamp_(0.0, 1.0).mul_(living)
+        if float((part > 0.6).sum()) >= target_voxels:
             break
     return density
+
+
+def _window(mask: Tensor, margin: int) -> tuple[slice, ...]:
+    """The part of a box that holds a mask and a margin round it; all of it for an empty mask."""
+    if not bool(mask.any()):
+        return tuple(slice(0, n) for n in mask.shape)
+    bounds = mask_bounds(mask.cpu().numpy())
+    return tuple(
+        slice(max(0, int(low) - margin), min(n, int(high) + margin))
+        for (low, high), n in zip(bounds, mask.shape, strict=True)
+    )
+
+
+def _without_last(window: tuple[slice, ...], axis: int) -> tuple[slice, ...]:
+    """A window of voxels as one of the faces between them along an axis."""
+    return tuple(slice(part.start, part.stop - (n == axis)) for n, part in enumerate(window))
 
 
 def signed_distance(mask: Tensor, h: float) -> Tensor:
@@ -43,3 +68,11 @@ def signed_distance(mask: Tensor, h: float) -> Tensor:
     distance[inside > 0] -= h / 2
     distance[inside == 0] += h / 2
     return torch.from_numpy(distance).to(mask.device)
+
+
+def volume_shift(level: Tensor, target_voxels: float, most: float) -> float:
+    """What to take off a level so that it is positive in ``target_voxels`` voxels, at most ``most`` either way."""
+    count = min(max(round(target_voxels), 1), level.numel() - 1)
+    # any threshold between the last value inside and the first one outside gives the same volume
+    highest = level.flatten().topk(count + 1).values
+    return float(((highest[-1] + highest[-2]) / 2).clamp(-most, most))

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from oncoprompt.synthesis.atlas import HEAD_DENSITY, HEAD_T1, HEAD_T2
+
 CHANNELS = ("t1n", "t1c", "t2w", "t2f")
 
 # cortical grey, deep grey, white, csf: T1 (s), T2 (s), proton density, by field strength in tesla
@@ -17,7 +19,7 @@ _DENSITY = (0.82, 0.80, 0.70, 1.0)
 
 @dataclass(frozen=True)
 class HealthyTissue:
-    """Rates (1/s) and proton density of the four healthy tissues in the order of anatomy.TISSUES."""
+    """Rates (1/s) and proton density ``[9]`` of healthy tissue in the order of atlas.TISSUES, then HEAD_TISSUES."""
 
     r1: Tensor
     r2: Tensor
@@ -28,9 +30,9 @@ class HealthyTissue:
     def table(field_tesla: float, device: torch.device) -> "HealthyTissue":
         """The centre values at 1.5 or 3 T."""
         return HealthyTissue(
-            1 / torch.tensor(_T1[field_tesla], device=device),
-            1 / torch.tensor(_T2[field_tesla], device=device),
-            torch.tensor(_DENSITY, device=device),
+            1 / torch.tensor(_T1[field_tesla] + HEAD_T1[field_tesla], device=device),
+            1 / torch.tensor(_T2[field_tesla] + HEAD_T2[field_tesla], device=device),
+            torch.tensor(_DENSITY + HEAD_DENSITY, device=device),
             field_tesla,
         )
 
@@ -38,7 +40,7 @@ class HealthyTissue:
     def random(rng: np.random.Generator, device: torch.device) -> "HealthyTissue":
         """Table values at 1.5 or 3 T with log-normal spread: T1 8 %, T2 12 %, proton density 3 %."""
         centre = HealthyTissue.table(3.0 if rng.random() < 0.6 else 1.5, device)
-        spread = np.exp(rng.normal(0, 1, (3, 4)) * [[0.08], [0.12], [0.03]])
+        spread = np.exp(rng.normal(0, 1, (3, len(centre.r1))) * [[0.08], [0.12], [0.03]])
         t1, t2, density = torch.tensor(spread, dtype=torch.float32, device=device)
         return HealthyTissue(centre.r1 / t1, centre.r2 / t2, centre.density * density, centre.field_tesla)
 

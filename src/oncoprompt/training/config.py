@@ -10,6 +10,16 @@ from oncoprompt.errors import InputError
 from oncoprompt.mapping import updated
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
+AdaptationKind = Literal["none", "adversarial", "coral", "prototypes", "mean-teacher", "cyclegan"]
+USUAL_ADAPTATION: Mapping[AdaptationKind, tuple[float, float]] = {
+    "none": (0.0, 0.0),
+    "adversarial": (1.0, 0.0),
+    "coral": (1.0, 0.0),
+    "prototypes": (0.1, 0.2),
+    "mean-teacher": (1.0, 0.2),
+    "cyclegan": (1.0, 0.0),
+}
+"""Weight of the term and fraction of the run after which it counts, for each kind."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +78,63 @@ class RunSection:
 
 
 @dataclass(frozen=True)
+class AdaptationSection:
+    """`[adaptation]`: how unlabelled real scans in the folder `real` (one sub-folder a case) help.
+
+    weight and start (fraction of the run before the term counts) are those of USUAL_ADAPTATION unless given;
+    confidence is that of pseudo-labels. For "cyclegan", a translator of `patch` voxels a side is trained first
+    (`options` are the arguments of its own configuration), then `translated_share` of the items go through it.
+    """
+
+    kind: AdaptationKind = "none"
+    real: str | None = None
+    weight: float | None = None
+    start: float | None = None
+    confidence: float = 0.9
+    teacher_decay: float = 0.999
+    translated_share: float = 0.5
+    patch: int = 48
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what is needed and the ranges; raises `InputError`."""
+        if self.kind != "none" and self.real is None:
+            raise InputError(
+                f"Training configuration: adaptation.kind is '{self.kind}', which needs adaptation.real, "
+                "a folder with one folder of scans for each unlabelled case."
+            )
+        for name, value, least, most in (
+            ("weight", self.weight, 0.0, float("inf")),
+            ("start", self.start, 0.0, 1.0),
+            ("confidence", self.confidence, 0.5, 1.0),
+            ("teacher_decay", self.teacher_decay, 0.0, 0.999999),
+            ("translated_share", self.translated_share, 0.0, 1.0),
+            ("patch", self.patch, 24, 512),
+        ):
+            if value is not None and not least <= value <= most:
+                raise InputError(
+                    f"Training configuration: adaptation.{name} is {value}. It must be in [{least}, {most}]."
+                )
+
+    @property
+    def effective_weight(self) -> float:
+        """Weight of the term."""
+        return USUAL_ADAPTATION[self.kind][0] if self.weight is None else self.weight
+
+    @property
+    def effective_start(self) -> float:
+        """Completed fraction of the run from which the term counts."""
+        return USUAL_ADAPTATION[self.kind][1] if self.start is None else self.start
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """A whole training run as data; two runs from equal configurations see the same items in the same order."""
 
     model: ModelSection = field(default_factory=ModelSection)
     data: DataSection = field(default_factory=DataSection)
     optimisation: OptimisationSection = field(default_factory=OptimisationSection)
+    adaptation: AdaptationSection = field(default_factory=AdaptationSection)
     run: RunSection = field(default_factory=RunSection)
 
     def __post_init__(self) -> None:

@@ -18,10 +18,16 @@ from oncoprompt.training.checkpoint import Progress
 LICENCE = "Apache-2.0"
 
 
-def export_weights(folder: Path, weights: Mapping[str, Tensor], progress: Progress, config: Mapping[str, Any]) -> Path:
+def export_weights(
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    progress: Progress,
+    config: Mapping[str, Any],
+    remarks: Mapping[str, Any] | None = None,
+) -> Path:
     """Write `<model>.safetensors` (float16) and its manifest `<model>.json` into `folder`; return the weights' path.
 
-    The names are those under which the model registry looks for weights.
+    The names are those under which the model registry looks for weights; `remarks` are added to the manifest.
 
     Raises `WeightsError` if a weight is not finite in half precision.
     """
@@ -45,6 +51,7 @@ def export_weights(folder: Path, weights: Mapping[str, Tensor], progress: Progre
         "commit": source_commit(),
         "torch": torch.__version__,
         "recipe": config,
+        **(remarks or {}),
     }
     write_whole(folder / f"{name}.json", f"{json.dumps(manifest, indent=2)}\n".encode())
     return path

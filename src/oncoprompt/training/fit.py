@@ -39,6 +39,23 @@ class Loss(Protocol):
 LossFunction = Callable[[nn.Module, Any], Loss]
 
 
+class TrainedLoss(nn.Module):
+    """A loss with parameters or a memory of its own: trained with the model, kept in the state, never exported.
+
+    Its buffers are restored, like the model's, when a step is skipped.
+    """
+
+    def forward(self, model: nn.Module, item: Any) -> Loss:
+        """The loss of one item, as any loss function's."""
+        raise NotImplementedError
+
+    def before_step(self, fraction: float) -> None:
+        """Told the completed fraction of the run before every step."""
+
+    def after_step(self, model: nn.Module) -> None:
+        """Told the model after every step that changed it."""
+
+
 class TrainingError(OncoPromptError):
     """A run cannot go on, for example because its loss is not finite any more."""
 
@@ -54,9 +71,10 @@ def fit(
 ) -> Progress:
     """Train `model` on `items`; `out` gets state.pt, log.csv, the weights and their manifest.
 
-    `loss_fn(model, item)` runs the model on one item, already on the model's device. A run stopped by SIGINT or SIGTERM
-    saves its state first; `resume` goes on from such a state with the same losses as a run that was never stopped
-    (with `max_minutes` the learning rate follows the time trained, so runs agree as far as their times do).
+    `loss_fn(model, item)` runs the model on one item, already on the model's device; a `TrainedLoss` is trained too. A
+    run stopped by SIGINT or SIGTERM saves its state first; `resume` goes on from such a state with the same losses as a
+    run that was never stopped (with `max_minutes` the learning rate follows the time trained, so runs agree as far as
+    their times do).
 
     Raises `InputError` for a state that does not belong to this model or would be overwritten, `TrainingError` after
     20 steps in a row that had to be skipped because their loss is not finite or their item cannot be made.
@@ -95,9 +113,11 @@ class _Run:
         self.progress = Progress()
         self.fabric = Fabric(accelerator=config.run.accelerator, devices=1, precision=config.run.precision)
         self.model = model.to(self.fabric.device).train()
+        self.trained_loss = loss_fn.to(self.fabric.device) if isinstance(loss_fn, TrainedLoss) else None
+        self.trained = nn.ModuleList([self.model] if self.trained_loss is None else [self.model, self.trained_loss])
         self.average = WeightAverage(self.model, optimisation.ema_decay)
         self.optimiser = torch.optim.AdamW(
-            _parameter_groups(self.model, optimisation.weight_decay),
+            _parameter_groups(self.trained, optimisation.weight_decay),
             lr=optimisation.learning_rate,
             betas=optimisation.betas,
         )
@@ -105,8 +125,10 @@ class _Run:
     def load(self, path: Path) -> Mapping[str, Any]:
         """Go on from a stored state and return its random states; raises `InputError` if it is of another model."""
         state = load_state(path)
-        for section, name in (("model", "name"), ("model", "options"), ("run", "seed")):
-            stored, present = state["config"][section][name], self.config.to_mapping()[section][name]
+        for section, name in (("model", "name"), ("model", "options"), ("run", "seed"), ("adaptation", "kind")):
+            settings = self.config.to_mapping()[section]
+            # a state may be older than a section
+            stored, present = state["config"].get(section, settings)[name], settings[name]
             if stored != present:
                 raise InputError(
                     f"Training state '{path}' was made with {section}.{name} = {stored!r}, "
@@ -114,6 +136,8 @@ class _Run:
                 )
         try:
             self.model.load_state_dict(state["model"])
+            if self.trained_loss is not None or state.get("loss"):
+                (self.trained_loss or nn.Module()).load_state_dict(state.get("loss", {}))
         except RuntimeError as error:
             raise InputError(f"Training state '{path}' does not fit the model: {error}") from error
         self.average.load(state["average"])
@@ -127,6 +151,7 @@ class _Run:
             "model": self.model.state_dict(),
             "average": self.average.values,
             "optimiser": self.optimiser.state_dict(),
+            "loss": {} if self.trained_loss is None else self.trained_loss.state_dict(),
         }
         save_state(self.out / STATE_FILE, parts, self.progress, self.config.to_mapping())
 
@@ -164,7 +189,9 @@ class _Run:
         for group in optimiser.param_groups:
             group["lr"] = rate
         # A network may keep running statistics, which a skipped step must not have touched.
-        buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
+        buffers = [(buffer, buffer.clone()) for buffer in self.trained.buffers()]
+        if self.trained_loss is not None:
+            self.trained_loss.before_step(fraction)
         sums: dict[str, float] = {}
         times = {"wait_s": 0.0, "item_s": 0.0}
         problem = None
@@ -194,6 +221,8 @@ class _Run:
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         self.average.update(self.model, progress.step)
+        if self.trained_loss is not None:
+            self.trained_loss.after_step(self.model)
         progress.step += 1
         progress.skipped_in_a_row = 0
         seconds = time.perf_counter() - began

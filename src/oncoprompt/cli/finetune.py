@@ -1,0 +1,109 @@
+"""`oncoprompt finetune`: a few labelled cases of one's own in, a model adapted to them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oncoprompt.cli.box_protocol import BOX_PROTOCOL, box_dice
+from oncoprompt.cli.console import Talk, say
+from oncoprompt.cli.options import DEFAULT_MODEL, Quiet, Verbose
+from oncoprompt.errors import InputError
+
+if TYPE_CHECKING:
+    from oncoprompt.methods.interface import Method
+    from oncoprompt.synthesis.case import LabelledCase
+    from oncoprompt.synthesis.case_folder import CaseFiles
+
+EXAMPLE = "Example: oncoprompt finetune --data my-cases/ -o my-model/ --schema brats2021 --minutes 30"
+_LEAST_TO_HOLD_OUT = 4
+_MOST_SCORED = 4
+
+
+def finetune(
+    data: Annotated[Path, typer.Option("--data", help="Folder with one folder for each case: scans and *-seg.nii.gz.")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="Folder for the weights, their manifest and the run.")],
+    model: Annotated[
+        str, typer.Option(help="Model to start from: a name or the path of weights.")
+    ] = DEFAULT_MODEL,
+    schema: Annotated[str | None, typer.Option(help="Label schema of the label maps, such as brats2021.")] = None,
+    minutes: Annotated[float, typer.Option(min=0.0, help="How long to train.")] = 20.0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Train so many steps instead.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Adapt a model to your own labelled cases, one to fifty of them; Ctrl-C keeps what has been learnt.
+
+    Of four cases or more, one is held out to tell what was gained.
+    """
+    talk = Talk(quiet, max(1, verbose))
+    with talk.errors_told():
+        from oncoprompt.methods.registry import load_model
+        from oncoprompt.training.finetune import FinetuneConfig, check
+        from oncoprompt.training.finetune import finetune as run
+
+        if minutes <= 0:
+            raise InputError(f"--minutes is {minutes:g}; give a positive number.")
+        config = FinetuneConfig(model=model, minutes=minutes, steps=steps, seed=seed)
+        check(out, config, resume)
+        files, cases = _read(data, schema, talk)
+        held_out = cases[seed % len(cases)].name if len(cases) >= _LEAST_TO_HOLD_OUT else None
+        result = run([case for case in cases if case.name != held_out], out, config, resume)
+        if quiet:
+            return
+        if not result.complete:
+            say(f"Stopped after {result.progress.step} steps; --resume goes on.")
+        names = [held_out] if held_out else [case.name for case in cases][:_MOST_SCORED]
+        scored = [file for file in files if file.name in names]
+        with talk.step("Comparing with the model before"):
+            models = (load_model(model), load_model(str(result.weights)))
+            say(_comparison([_scores(file, schema, models) for file in scored], held_out is not None))
+        say(f"{result.weights}  (use it: oncoprompt segment --model {result.weights} ...)")
+
+
+def _read(data: Path, schema: str | None, talk: Talk) -> tuple[list[CaseFiles], list[LabelledCase]]:
+    """The files of the labelled cases, and the cases."""
+    from oncoprompt.synthesis.case_folder import find_cases, read_cases
+
+    files = find_cases(data)
+    with talk.step(f"Reading {len(files)} case{'' if len(files) == 1 else 's'}"):
+        try:
+            return files, list(read_cases(data, schema))
+        except InputError as error:
+            if schema is None and "schema=" in str(error):
+                raise InputError(f"{error} Here: --schema NAME.") from error
+            raise
+
+
+Scores = tuple[str, dict[str, float], dict[str, float]]
+
+
+def _scores(file: CaseFiles, schema: str | None, models: Sequence[Method]) -> Scores | None:
+    """Name of a case and its Dice by the model before and after; None where it has no tumour."""
+    from oncoprompt.study import Study, read_label_map
+
+    study, truth = Study.read(file.folder), read_label_map(file.label_map, schema)
+    before, after = (box_dice(model, study, truth) for model in models)
+    return None if before is None or after is None else (file.name, before, after)
+
+
+def _comparison(rows: Sequence[Scores | None], held_out: bool) -> str:
+    """The table of Dice before and after, headed by what it is worth."""
+    kind = (
+        "Dice on the case that was held out"
+        if held_out
+        else f"Dice on cases it was TRAINED on (fewer than {_LEAST_TO_HOLD_OUT} cases: none held out), no proof of gain"
+    )
+    lines = [f"{kind}; {BOX_PROTOCOL.format(draws=3)}:"]
+    for row in rows:
+        if row is None:
+            continue
+        name, before, after = row
+        numbers = "  ".join(f"{region} {before[region]:.3f} -> {after[region]:.3f}" for region in before)
+        lines.append(f"  {name}: {numbers}")
+    return "\n".join(lines)
