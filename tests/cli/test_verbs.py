@@ -12,7 +12,6 @@ import pytest
 
 from oncoprompt import __version__
 from oncoprompt.cli import main
-from oncoprompt.study import Study, read_label_map
 from oncoprompt.training.checkpoint import Progress
 from oncoprompt.training.config import TrainingConfig
 from oncoprompt.training.export import export_weights
@@ -239,19 +238,6 @@ def test_a_training_configuration_that_is_missing_has_exit_code_2(tmp_path, caps
     assert not list(tmp_path.iterdir())
 
 
-def test_synthesize_writes_a_study_with_its_truth_that_can_be_read_again(tmp_path, capsys):
-    assert call("synthesize", "-n", "1", "-o", tmp_path, "--seed", "7", "--family", "metastases") == 0
-    folder = tmp_path / "OncoPrompt-SYN-00007-000"
-    assert capsys.readouterr().out.strip() == str(folder)
-    study = Study.read(folder)
-    truth = read_label_map(folder / "OncoPrompt-SYN-00007-000-seg.nii.gz")
-    assert list(study.channels) == ["t1n", "t1c", "t2w", "t2f"]
-    assert truth.grid.matches(study.grid)
-    assert truth.region_masks()["WT"].any()
-    record = json.loads((folder / "OncoPrompt-SYN-00007-000-record.json").read_text())
-    assert (record["seed"], record["family"]) == (7, "metastases")
-
-
 @pytest.mark.usefixtures("untrained")
 def test_demo_leaves_a_label_map_a_picture_and_a_table(tmp_path, capsys):
     out = tmp_path / "demo"
@@ -266,9 +252,3 @@ def test_demo_leaves_a_label_map_a_picture_and_a_table(tmp_path, capsys):
     }
     assert nib.load(out / "segmentation.nii.gz").shape == nib.load(out / "study" / "study-t1c.nii.gz").shape
     assert json.loads((out / "summary.json").read_text())["prompts"][0]["kind"] == "box"
-
-
-def test_an_unknown_kind_of_tumour_has_exit_code_2(tmp_path, capsys):
-    assert call("synthesize", "-o", tmp_path, "--family", "wart") == 2
-    assert "Known:" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())

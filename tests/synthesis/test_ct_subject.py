@@ -12,7 +12,7 @@ from oncoprompt.synthesis.ct.contrast import PHASES, TISSUE_HU, Enhancement
 from oncoprompt.synthesis.ct.lattice import level_on
 from oncoprompt.synthesis.ct.sketch import REGIONS
 
-SEEDS = (0, 1)
+SEEDS = (0,)
 
 
 @cache
@@ -126,9 +126,9 @@ def test_families_are_darker_or_brighter_than_their_organ_without_noise(
 
 
 def test_a_crop_has_the_labels_and_tissue_of_the_whole_volume() -> None:
-    made = subject(1, "kidney")
+    made = subject(0, "kidney")
     whole_region = made.whole(4.0)
-    whole = picture(1, "kidney")
+    whole = picture(0, "kidney")
     x, y, z = (o + 4.0 * n for o, n in zip(whole_region.origin_mm, (30, 12, 20), strict=True))
     crop = made.picture(Region((x, y, z), (30, 40, 50), (4.0, 4.0, 4.0)), seed=5)
     there = (slice(20, 50), slice(12, 52), slice(30, 80))
@@ -139,7 +139,7 @@ def test_a_crop_has_the_labels_and_tissue_of_the_whole_volume() -> None:
 
 
 def test_training_crops_hold_tumour_as_often_as_asked() -> None:
-    made = subject(1, "liver")
+    made = subject(0, "liver")
     rng = np.random.default_rng(0)
     seen = [made.picture(made.crop(rng, (24, 24, 24), (4.0, 4.0, 4.0), tumour_share=1.0)) for _ in range(6)]
     assert sum(bool(p.tumour.any()) for p in seen) >= 4
@@ -147,7 +147,7 @@ def test_training_crops_hold_tumour_as_often_as_asked() -> None:
 
 
 def test_hu_are_whole_numbers_in_the_range_of_scanners() -> None:
-    hu = picture(1, "pancreas").hu
+    hu = picture(0, "pancreas").hu
     assert torch.equal(hu, hu.round())
     assert -1024 <= float(hu.min()) < -900
     assert float(hu.max()) <= 3071

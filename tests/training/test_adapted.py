@@ -269,3 +269,10 @@ def test_without_adaptation_the_recipe_is_left_as_it_is(tmp_path):
 def test_a_section_that_cannot_work_is_refused_when_it_is_read(section, told):
     with pytest.raises(InputError, match=told):
         TrainingConfig.from_mapping({"adaptation": section})
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs" / "adaptation").glob("*.toml")))
+def test_the_committed_example_is_of_the_kind_its_name_says(path):
+    settings = TrainingConfig.read(path)
+    assert settings.adaptation.kind == path.stem
+    assert (Path(__file__).parents[2] / str(settings.model.weights)).is_file()

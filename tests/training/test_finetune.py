@@ -111,6 +111,13 @@ def test_a_run_that_was_stopped_and_resumed_ends_with_the_weights_of_one_that_ne
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_a_run_stopped_while_heads_were_fitted_is_begun_again_and_one_that_has_begun_is_not(small, tmp_path, tuned):
+    (tmp_path / "out" / "run" / "fields").mkdir(parents=True)
+    assert module.check(tmp_path / "out", settings(small)).name == "msm-seg-compact"
+    with pytest.raises(InputError, match="not an empty folder"):
+        module.check(tuned.weights.parent, settings(small))
+
+
 @pytest.mark.parametrize(
     ("model", "error", "said"),
     [

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from oncoprompt.synthesis.relaxometry import CHANNELS
-from oncoprompt.training.items import ItemConfig, SyntheticItems
+from oncoprompt.training.items import ItemConfig, SyntheticItems, regions_of
 
 SMALL = ItemConfig(least_voxels=32, least_voxels_unboxed=32, most_voxels=40)
 
@@ -54,3 +54,10 @@ def test_a_box_holds_most_of_the_tumour_and_leaves_a_margin(drawn):
 def test_planes_have_the_size_and_number_asked_for():
     item = SyntheticItems(ItemConfig(plane=64, slices=3), seed=0).item(0)
     assert item.images.shape[1:] == (3, 64, 64)
+
+
+def test_the_resection_cavity_belongs_to_no_region():
+    whole, core, enhancing = regions_of(torch.arange(5)).tolist()
+    assert whole == [0, 1, 1, 1, 0]
+    assert core == [0, 1, 0, 1, 0]
+    assert enhancing == [0, 0, 0, 1, 0]

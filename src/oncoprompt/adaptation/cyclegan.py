@@ -162,9 +162,14 @@ def least_squares(judge: nn.Module, images: Tensor, truth: float) -> Tensor:
 
 
 def segmentation_consistency(logits: Tensor, regions: Tensor) -> Tensor:
-    """``L_sem = CE(S(G(x_s)), y_s)`` over the four classes; region logits and truth ``[B, 3, D, H, W]``."""
-    probabilities = class_probabilities(logits).clamp_min(1e-7)
-    return functional.nll_loss(probabilities.log(), region_classes(regions))
+    """``L_sem = CE(S(G(x_s)), y_s)``, region logits and truth ``[B, 3, D, H, W]``; the mean over classes present.
+
+    Averaged over voxels instead, a tumour of a few per cent of them is erased at a price the discriminator pays.
+    """
+    log_probabilities = class_probabilities(logits).clamp_min(1e-7).log()
+    truth = region_classes(regions)
+    losses = functional.nll_loss(log_probabilities, truth, reduction="none")
+    return torch.stack([losses[truth == number].mean() for number in torch.unique(truth).tolist()]).mean()
 
 
 def edge_consistency(images: Tensor, translated: Tensor, mask: Tensor) -> Tensor:
@@ -248,7 +253,7 @@ class CycleGANTraining:
             self.model = CycleGAN(config).to(device or torch.device("cpu"))
         self.done = 0
         self._rng = np.random.default_rng([seed, 1])
-        self._pools = (ImagePool(config.pool), ImagePool(config.pool))
+        self._pools = [ImagePool(config.pool), ImagePool(config.pool)]
         self._generators = torch.optim.Adam(self.model.generators(), config.learning_rate, config.betas)
         self._judges = torch.optim.Adam(self.model.judges(), config.learning_rate, config.betas)
 
@@ -300,9 +305,7 @@ class CycleGANTraining:
         self._generators.load_state_dict(state["generators"])
         self._judges.load_state_dict(state["judges"])
         device = next(self.model.parameters()).device
-        self._pools = tuple(  # type: ignore[assignment]
-            ImagePool(self.config.pool, [image.to(device) for image in images]) for images in state["pools"]
-        )
+        self._pools = [ImagePool(self.config.pool, [image.to(device) for image in images]) for images in state["pools"]]
         self._rng.bit_generator.state = state["random"]
         self.done = int(state["done"])
 

@@ -1,9 +1,10 @@
 """What verbs share: messages and progress on standard error, results on standard output, exit codes."""
 
+import itertools
 import logging
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,6 +33,33 @@ class Talk:
 
         with Console(stderr=True).status(doing):
             yield
+
+    @contextmanager
+    def progress(self, doing: str, total: int) -> Iterator[Callable[[], None]]:
+        """Show `doing` "n of total" and a bar, on a terminal; as lines of the log elsewhere with -v.
+
+        Gives a function to call when the next of the `total` begins.
+        """
+        log = logging.getLogger("oncoprompt.cli")
+        texts = (f"{doing} {n} of {total}" for n in itertools.count(1))
+        if self.level < 0 or not sys.stderr.isatty():
+            yield lambda: log.info(next(texts))
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+        # what is written to standard output stays there where that is no terminal
+        shown = sys.stdout.isatty()
+        with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=shown) as bar:
+            task = bar.add_task(doing, total=total, completed=-1)
+
+            def begin() -> None:
+                text = next(texts)
+                log.info(text)
+                bar.update(task, advance=1, description=text)
+
+            yield begin
 
     @contextmanager
     def errors_told(self) -> Iterator[None]:

@@ -26,9 +26,7 @@ _MOST_SCORED = 4
 def finetune(
     data: Annotated[Path, typer.Option("--data", help="Folder with one folder for each case: scans and *-seg.nii.gz.")],
     out: Annotated[Path, typer.Option("--output", "-o", help="Folder for the weights, their manifest and the run.")],
-    model: Annotated[
-        str, typer.Option(help="Model to start from: a name or the path of weights.")
-    ] = DEFAULT_MODEL,
+    model: Annotated[str, typer.Option(help="Model to start from: a name or the path of weights.")] = DEFAULT_MODEL,
     schema: Annotated[str | None, typer.Option(help="Label schema of the label maps, such as brats2021.")] = None,
     minutes: Annotated[float, typer.Option(min=0.0, help="How long to train.")] = 20.0,
     steps: Annotated[int | None, typer.Option(min=1, help="Train so many steps instead.")] = None,
@@ -63,7 +61,8 @@ def finetune(
         with talk.step("Comparing with the model before"):
             models = (load_model(model), load_model(str(result.weights)))
             say(_comparison([_scores(file, schema, models) for file in scored], held_out is not None))
-        say(f"{result.weights}  (use it: oncoprompt segment --model {result.weights} ...)")
+        say(f"{result.weights}\nUse it: oncoprompt segment --model {result.weights} ...")
+        say("To share it, give the weights and their manifest; the folder 'run' names your cases.")
 
 
 def _read(data: Path, schema: str | None, talk: Talk) -> tuple[list[CaseFiles], list[LabelledCase]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -54,12 +55,12 @@ def draw_montage(
     planes = widest_planes({**_prefixed(truth or {}), **prediction}, study.grid)
     drawings = [("solid", prediction)] if truth is None else [("solid", prediction), ((0, (4, 3)), truth)]
     filled = [_filled(box, study.grid.shape) for box in boxes]
-    shown = [_shown(study, plane, filled) for plane in planes]
+    shown = [visible_part(study, plane, filled) for plane in planes]
     figure = _layout(len(study.channels), planes, shown)
     for row, (plane, part) in enumerate(zip(planes, shown, strict=True)):
         for column, (channel, volume) in enumerate(study.channels.items()):
             axes = figure.axes[row * len(study.channels) + column]
-            _draw_slice(axes, plane, volume, part)
+            draw_slice(axes, plane, plane.cut(volume), display_range(volume), part)
             for style, masks in drawings:
                 for region in (region for region in REGIONS if region in masks):
                     _outline(axes, plane.cut(masks[region]), COLOURS[region], style, _WIDTHS[region])
@@ -70,10 +71,8 @@ def draw_montage(
             if column == 0:
                 axes.set_ylabel(f"{plane.name}, {plane.voxel}", fontsize=11, color="white")
     figure.suptitle(title, fontsize=14, color="white", x=0.5, y=0.995, va="top")
-    _legend(figure, truth is not None, bool(boxes))
-    with io.BytesIO() as content:
-        figure.savefig(content, format="png", dpi=110, facecolor="black")
-        write_whole(target, content.getvalue())
+    add_legend(figure, _legend_lines(truth is not None, bool(boxes)))
+    write_figure(figure, target)
 
 
 def _prefixed(masks: Masks) -> dict[str, NDArray[np.generic]]:
@@ -95,9 +94,18 @@ def _layout(columns: int, planes: Sequence[Plane], shown: Sequence[tuple[slice, 
     return figure
 
 
-def _draw_slice(axes: Axes, plane: Plane, volume: NDArray[np.float32], part: tuple[slice, slice]) -> None:
-    picture = plane.cut(volume)
-    low, high = _window(volume)
+def draw_slice(
+    axes: Axes,
+    plane: Plane,
+    picture: NDArray[np.generic],
+    shades: tuple[float, float],
+    part: tuple[slice, slice],
+) -> None:
+    """Draw a picture of a plane in grey, `shades` from black to white, with the letters of its edges.
+
+    Only `part`, its rows and columns, is in view.
+    """
+    low, high = shades
     axes.imshow(picture, cmap="gray", vmin=low, vmax=high, aspect=plane.aspect, interpolation="nearest")
     axes.set_xlim(part[1].start - 0.5, part[1].stop - 0.5)
     axes.set_ylim(part[0].stop - 0.5, part[0].start - 0.5)
@@ -125,15 +133,15 @@ def _filled(box: NDArray[np.integer], shape: tuple[int, int, int]) -> NDArray[np
     return volume
 
 
-def _window(volume: NDArray[np.float32]) -> tuple[float, float]:
-    """Display range: 1st to 99.7th percentile of the voxels above the background, taken from a coarse grid of them."""
+def display_range(volume: NDArray[np.float32]) -> tuple[float, float]:
+    """Values shown black and white: 1st to 99.7th percentile of a coarse grid of the voxels above the background."""
     coarse = volume[::3, ::3, ::3]
     tissue = coarse[coarse > coarse.min()]
     low, high = np.percentile(tissue, (1.0, 99.7)) if tissue.size else (float(volume.min()), float(volume.max()))
     return min(float(low), 0.0) if volume.min() >= 0 else float(low), float(high)
 
 
-def _shown(study: Study, plane: Plane, boxes: Sequence[NDArray[np.bool_]]) -> tuple[slice, slice]:
+def visible_part(study: Study, plane: Plane, boxes: Sequence[NDArray[np.bool_]] = ()) -> tuple[slice, slice]:
     """Rows and columns that hold a box, or anything but the darkest value in some channel, with a margin."""
     pictures = [plane.cut(volume) > volume.min() for volume in study.channels.values()]
     pictures += [plane.cut(box).astype(bool) for box in boxes]
@@ -148,13 +156,8 @@ def _shown(study: Study, plane: Plane, boxes: Sequence[NDArray[np.bool_]]) -> tu
     return ranges[0], ranges[1]
 
 
-def _legend(figure: Figure, with_truth: bool, with_box: bool) -> None:
-    handles = [Line2D([], [], color=COLOURS[region], lw=2.5, label=region) for region in REGIONS]
-    handles.append(Line2D([], [], color="white", lw=1.5, label="prediction"))
-    if with_truth:
-        handles.append(Line2D([], [], color="white", lw=1.5, ls=(0, (4, 3)), label="truth"))
-    if with_box:
-        handles.append(Line2D([], [], color=_BOX_COLOUR, lw=1.5, ls="dotted", label="box"))
+def add_legend(figure: Figure, handles: Sequence[Artist]) -> None:
+    """Put a row of signs under a figure, with a line on its orientation."""
     figure.legend(
         handles=handles,
         loc="lower center",
@@ -165,3 +168,20 @@ def _legend(figure: Figure, with_truth: bool, with_box: bool) -> None:
         title="radiological orientation: the patient's right is on the left",
         title_fontproperties={"size": 9},
     ).get_title().set_color("0.7")
+
+
+def write_figure(figure: Figure, target: Path) -> None:
+    """Write a figure as PNG on black, whole or not at all."""
+    with io.BytesIO() as content:
+        figure.savefig(content, format="png", dpi=110, facecolor="black")
+        write_whole(target, content.getvalue())
+
+
+def _legend_lines(with_truth: bool, with_box: bool) -> list[Line2D]:
+    handles = [Line2D([], [], color=COLOURS[region], lw=2.5, label=region) for region in REGIONS]
+    handles.append(Line2D([], [], color="white", lw=1.5, label="prediction"))
+    if with_truth:
+        handles.append(Line2D([], [], color="white", lw=1.5, ls=(0, (4, 3)), label="truth"))
+    if with_box:
+        handles.append(Line2D([], [], color=_BOX_COLOUR, lw=1.5, ls="dotted", label="box"))
+    return handles

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from oncoprompt.synthesis.atlas import Atlas, Place, icbm152
+from oncoprompt.synthesis.atlas import TISSUES, Atlas, Place, icbm152
 from oncoprompt.synthesis.fields import box_field, box_points, exponential, sample
+from oncoprompt.synthesis.lattice import Lattice
 
 MAP_SPACING_MM = 4.0
 LOW_SPACING_MM = 2.0
 
 _VENTRICLE_REACH_MM = 20.0
+_NEAR_MM = 6.0
+_FLOW_SPACING_MM = 8.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,21 @@ class Anatomy:
         place = self.atlas.at(where, head)
         return place.tissues, place.depth_mm, where
 
+    @cached_property
+    def smooth(self) -> Tensor:
+        """Depth, distance to the falx and share of ventricle ``[3, K, J, I]`` on the map's own 4 mm grid."""
+        place = self.atlas.coarse.at(self.atlas_points.movedim(0, -1), head=False)
+        return torch.stack([place.depth_mm, place.falx_mm, place.ventricle])
+
+    def place_on(self, lattice: Lattice) -> Place:
+        """What of the brain is at the points of a coarse lattice; tissues are read near the brain alone."""
+        depth, falx, ventricle = lattice.spread(self.smooth)
+        near = (depth > -_NEAR_MM).view(-1).nonzero()[:, 0]
+        where = lattice.spread(self.atlas_points).flatten(1)[:, near].T
+        tissues = depth.new_zeros((len(TISSUES), depth.numel()))
+        tissues[:, near] = sample(self.atlas.coarse.tissues, where[None, None])[:, 0, 0]
+        return Place(tissues.view(len(TISSUES), *lattice.shape), depth, falx, ventricle)
+
     def displaced(self, displacement_mm: Tensor) -> Anatomy:
         """The same person after tissue moved by ``displacement_mm`` ``[3, K, J, I]`` (small-strain inverse: -u)."""
         points = box_points(MAP_SPACING_MM, displacement_mm.device)
@@ -55,13 +74,17 @@ def random_anatomy(rng: np.random.Generator, generator: torch.Generator, atlas: 
     """
     device = generator.device
     atlas = atlas or icbm152(device)
-    velocity = box_field(32.0, MAP_SPACING_MM, generator, 3) * (MAP_SPACING_MM * rng.uniform(0.3, 1.2))
-    velocity += box_field(16.0, MAP_SPACING_MM, generator, 3) * (MAP_SPACING_MM * rng.uniform(0.1, 0.5))
-    points = box_points(MAP_SPACING_MM, device)
-    out = (points - atlas.ventricle_centre_mm) / _VENTRICLE_REACH_MM
+    # the finest knots are two nodes of this grid apart, so nothing is lost on it
+    amplitude = MAP_SPACING_MM * np.array([rng.uniform(0.3, 1.2), rng.uniform(0.1, 0.5)])
+    velocity = box_field(32.0, _FLOW_SPACING_MM, generator, 3) * amplitude[0]
+    velocity += box_field(16.0, _FLOW_SPACING_MM, generator, 3) * amplitude[1]
+    nodes = box_points(_FLOW_SPACING_MM, device)
+    out = (nodes - atlas.ventricle_centre_mm) / _VENTRICLE_REACH_MM
     radial = rng.uniform(-3.0, 3.0) * torch.exp((1 - out.square().sum(-1, keepdim=True)) / 2)
     velocity += (radial * out).permute(3, 0, 1, 2)
-    warped = points.permute(3, 0, 1, 2) + exponential(velocity, points)
+    points = box_points(MAP_SPACING_MM, device)
+    flow = Lattice.of_points(points).spread(exponential(velocity, nodes))
+    warped = points.permute(3, 0, 1, 2) + flow
     matrix = torch.from_numpy(_random_affine(rng)).to(device)
     return Anatomy(atlas, torch.einsum("ab,bkji->akji", matrix, warped))
 

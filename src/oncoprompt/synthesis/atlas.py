@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 import edt
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -91,6 +92,11 @@ class Atlas:
         n = len(TISSUES)
         tissues = torch.cat([values[:n], values[_FIXED:]]) if maps.shape[0] > _FIXED else values[:n]
         return Place(tissues, values[n], values[n + 1], values[n + 2])
+
+    @cached_property
+    def coarse(self) -> Atlas:
+        """The same atlas at 2 mm, for what looks at whole heads on coarse grids: it fits the cache of a processor."""
+        return Atlas(self.name, self.identity, F.avg_pool3d(self.maps[None], 2)[0])
 
     @property
     def has_head(self) -> bool:

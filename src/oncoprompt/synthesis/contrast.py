@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -41,7 +42,9 @@ class Contrast:
         all_ordered = rng.random() < 0.1
         for channel, physical in enumerate(centre):
             brain = physical[:4]
-            spread = float(np.sqrt(np.average((brain - np.average(brain, weights=_BRAIN_SHARES)) ** 2, weights=_BRAIN_SHARES)))
+            spread = float(
+                np.sqrt(np.average((brain - np.average(brain, weights=_BRAIN_SHARES)) ** 2, weights=_BRAIN_SHARES))
+            )
             kind = rng.random()
             if all_ordered or kind < ordered:
                 offsets[channel] = _ordered_means(rng, physical, channel) - physical
@@ -55,7 +58,7 @@ class Contrast:
         return Contrast(torch.from_numpy(offsets).to(healthy.r1.device))
 
     def shift(self, signals: Tensor, shares: Tensor, lesion: Tensor, lesion_shares: Tensor | None) -> None:
-        """Add the offsets to signals ``[4, N]`` in place; ``lesion_shares`` ``[4, M]`` belong to the points ``lesion``."""
+        """Add the offsets to signals ``[4, N]`` in place; ``lesion_shares`` ``[4, M]`` belong to points ``lesion``."""
         healthy, diseased = self.offsets[:, :4], self.offsets[:, 4:]
         for index in range(len(CHANNELS)):
             if not bool(self.offsets[index].any()):
@@ -78,9 +81,7 @@ def _centre_signals(healthy: HealthyTissue, sequences: Sequences, lesion: Lesion
     density = torch.cat([healthy.density[:4], torch.tensor([0.95, 0.86, 0.88, 1.0], device=device)])
     uptake = torch.full_like(r1, 0.05)
     uptake[5] = lesion.uptake
-    signals = [
-        sequences.signal(channel, r1 + uptake if channel == "t1c" else r1, r2, density) for channel in CHANNELS
-    ]
+    signals = [sequences.signal(channel, r1 + uptake if channel == "t1c" else r1, r2, density) for channel in CHANNELS]
     out: NDArray[np.float32] = torch.stack(signals).cpu().numpy()
     return out
 
@@ -92,7 +93,7 @@ def _ordered_means(rng: np.random.Generator, physical: NDArray[np.float32], chan
     order = np.argsort(physical)
     means = np.empty_like(values)
     means[order] = values
-    for first, second in zip(order[:-1], order[1:], strict=True):
+    for first, second in pairwise(order):
         if max(first, second) < 4 and rng.random() < 0.1:
             means[[first, second]] = means[[second, first]]
     gap = 0.15 * (high - low)

@@ -81,6 +81,6 @@ class Distractors:
             substance.r2 += self.old_blood * blood * (view.depth_mm > 2) * 40.0
 
     def brighten_flow(self, view: View, shares: Tensor, flair: Tensor, grey: Tensor) -> None:
-        """Fluid that flows is not nulled on FLAIR: adds patches as bright as a share of ``grey`` to ``flair`` ``[N]``."""
+        """Fluid that flows is not nulled on FLAIR: adds patches, a share of ``grey`` bright, to ``flair`` ``[N]``."""
         if self.flow > 0:
             flair += self.flow * grey * shares[3] * torch.sigmoid(5 * (view.noise("flow", 15.0) - 1.4))

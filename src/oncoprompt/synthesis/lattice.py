@@ -31,6 +31,12 @@ class Lattice:
         """(k, j, i)."""
         return (len(self.z), len(self.y), len(self.x))
 
+    @property
+    def spacing_mm(self) -> float:
+        """The smallest distance between neighbours along an axis; 0 where there is one point."""
+        axes = (self.x, self.y, self.z)
+        return min(float(axis[1] - axis[0]) if len(axis) > 1 else 0.0 for axis in axes)
+
     def part(self, k: slice, j: slice, i: slice) -> Lattice:
         """The sub-lattice of three ranges of indices."""
         return Lattice(self.x[i], self.y[j], self.z[k])

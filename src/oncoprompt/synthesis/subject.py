@@ -69,16 +69,18 @@ class Subject:
             raise InputError(f"There is no tumour family '{family}'. Known: {', '.join(FAMILIES)}.")
         rng = np.random.default_rng(seed)
         generator = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
-        chosen = family or str(rng.choice(FAMILIES, p=FAMILY_SHARES))
+        # drawn even where it is given, so that a family named by its record continues as it did
+        drawn = str(rng.choice(FAMILIES, p=FAMILY_SHARES))
+        chosen = family or drawn
         anatomy = random_anatomy(rng, generator, atlas)
         if whole_head and not anatomy.atlas.has_head:
             raise InputError(
                 f"Anatomy '{anatomy.atlas.name}' is a brain without a head. For studies that are not skull-stripped, "
                 "give a folder of label maps of whole heads."
             )
-        points = box_points(LOW_SPACING_MM, generator.device)
-        atlas_mm = anatomy.atlas_mm(points)
-        place = anatomy.atlas.at(atlas_mm, head=False)
+        low = Lattice.of_points(box_points(LOW_SPACING_MM, generator.device))
+        atlas_mm = low.spread(anatomy.atlas_points).movedim(0, -1)
+        place = anatomy.place_on(low)
         lesion = build_lesion(chosen, Site(place.tissues, place.depth_mm, rng, generator, atlas_mm, place.falx_mm))
         if lesion.tissue.mass > 0 or lesion.tissue.collapse < 0:
             anatomy = anatomy.displaced(_mass_effect(lesion, place.depth_mm))
@@ -99,7 +101,7 @@ class Subject:
             signals[channel] = scanner.acquire(signals[channel], spacing_mm, top, generator, shown)
         return Picture(signals, labels, mask)
 
-    @property
+    @cached_property
     def brightest(self) -> list[float]:
         """The 99th percentile of each channel's noise-free signal over the head, which sets the noise and scale."""
         signals, mask = self._overview

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from oncoprompt.geometry import mask_bounds
-from oncoprompt.synthesis.anatomy import MAP_SPACING_MM, Anatomy
+from oncoprompt.synthesis.anatomy import Anatomy
 from oncoprompt.synthesis.atlas import HEAD_TISSUES
-from oncoprompt.synthesis.fields import BOX_MM, box_points, sample
+from oncoprompt.synthesis.fields import BOX_MM, sample
 from oncoprompt.synthesis.lattice import Lattice, Planes
 from oncoprompt.synthesis.lesion import Lesion
 from oncoprompt.synthesis.noise import SmoothNoise
@@ -19,6 +19,7 @@ from oncoprompt.synthesis.noise import SmoothNoise
 _SLAB_VOXELS = 100_000
 AIR_MM = 4.0
 """How far outside the brain is still looked at when the head around it is not pictured."""
+_COARSE_FROM_MM = 1.6
 LESION_REACH_MM = 5.0
 """How far outside its levels a lesion still changes tissue."""
 
@@ -85,11 +86,12 @@ class SceneOnLattice:
 
     def __post_init__(self) -> None:
         anatomy, levels = self.scene.anatomy, self.scene.lesion.levels
-        place = anatomy.place(box_points(MAP_SPACING_MM, levels.device), head=self.scene.whole_head)
-        seen = place.tissues.sum(0) - 0.02 if self.scene.whole_head else place.depth_mm + AIR_MM
-        self._smooth = Planes.of_field(
-            torch.stack([seen, place.depth_mm, place.falx_mm, place.ventricle]), self.lattice
-        )
+        smooth = anatomy.smooth
+        seen = smooth[0] + AIR_MM
+        if self.scene.whole_head:
+            # the nodes of the map are the points of the coarse grid
+            seen = anatomy.atlas.coarse.at(anatomy.atlas_points.movedim(0, -1)).tissues.sum(0) - 0.02
+        self._smooth = Planes.of_field(torch.cat([seen[None], smooth]), self.lattice)
         self._atlas = Planes.of_field(anatomy.atlas_points, self.lattice)
         self._inner = _indices_near(levels, self.lattice)
         self._levels = Planes.of_field(levels, self.lattice.part(*self._inner))
@@ -115,7 +117,8 @@ class SceneOnLattice:
 
     def _tissues(self, atlas_mm: Tensor) -> Tensor:
         """Tissue shares ``[T, N]``; the smooth maps of the atlas are not read again at every voxel."""
-        atlas = self.scene.anatomy.atlas
+        fine = self.lattice.spacing_mm < _COARSE_FROM_MM
+        atlas = self.scene.anatomy.atlas if fine else self.scene.anatomy.atlas.coarse
         brain = sample(atlas.tissues, atlas_mm)[:, 0, 0]
         if not self.scene.whole_head:
             return brain

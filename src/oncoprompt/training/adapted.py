@@ -146,7 +146,10 @@ class CoralLoss(AdaptedLoss):
     def term(self, network: MSMSeg, view: View, item: AdaptedItem) -> Tensor:
         """CORAL; the real item needs no decoding."""
         real = network.encode(item.real.images[None], item.real.roles)
-        return coral(feature_rows(volume(view.pyramid.coarse)), feature_rows(volume(real.coarse)))
+        rows = feature_rows(volume(view.pyramid.coarse))
+        # trained features are of any size, and CORAL goes with its fourth power: unscaled it drowns the other losses
+        scale = rows.detach().std().clamp_min(1e-6)
+        return coral(rows / scale, feature_rows(volume(real.coarse)) / scale)
 
 
 class PrototypeLoss(AdaptedLoss):

@@ -134,8 +134,8 @@ class TrainingConfig:
     model: ModelSection = field(default_factory=ModelSection)
     data: DataSection = field(default_factory=DataSection)
     optimisation: OptimisationSection = field(default_factory=OptimisationSection)
-    adaptation: AdaptationSection = field(default_factory=AdaptationSection)
     run: RunSection = field(default_factory=RunSection)
+    adaptation: AdaptationSection = field(default_factory=AdaptationSection)
 
     def __post_init__(self) -> None:
         """Check the ranges; raises `InputError` naming the first value that cannot work."""

@@ -132,12 +132,17 @@ def check(out: Path, config: FinetuneConfig, resume: bool = False) -> TrainedNet
     """
     if resume and not (out / _RUN / STATE_FILE).is_file():
         raise InputError(f"'{out}' holds no run to go on with. Leave --resume out.")
-    if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not resume and out.exists() and (not out.is_dir() or _occupied(out)):
         raise InputError(f"Output '{out}' is not an empty folder. Give another, or go on with its run with --resume.")
     before = load_network(config.model)
     if before.name != MODEL:
         raise InputError(f"Fine-tuning is built for {MODEL} alone so far; '{config.model}' is {before.name}.")
     return before
+
+
+def _occupied(out: Path) -> bool:
+    """Whether a folder holds more than the deformations of a run that was stopped before its first step."""
+    return (out / _RUN / STATE_FILE).exists() or any(path.name != _RUN for path in out.iterdir())
 
 
 def _velocity_fields(

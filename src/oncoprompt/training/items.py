@@ -17,6 +17,7 @@ from oncoprompt.synthesis.anatomy import LOW_SPACING_MM
 from oncoprompt.synthesis.atlas import Atlas
 from oncoprompt.synthesis.atlases import load_atlases
 from oncoprompt.synthesis.fields import BOX_MM, box_points, sample
+from oncoprompt.synthesis.lattice import Lattice
 from oncoprompt.synthesis.relaxometry import CHANNELS
 from oncoprompt.synthesis.subject import Picture, Subject
 
@@ -41,7 +42,7 @@ class ItemConfig:
     With ``plane`` an item is a clip of ``slices`` axial planes of ``plane`` pixels (Hiera), else a volume whose longest
     side has ``least_voxels`` to ``most_voxels``. ``shift`` and ``scale`` spread each channel's mean and deviation.
     With ``anatomies``, a folder of label maps of heads, a share ``anatomy_share`` of people is drawn from them instead
-    of from ICBM152, ``anatomy_run`` items in a row from one of them, and ``whole_head_share`` of those keep their skull.
+    of from ICBM152, ``anatomy_run`` items in a row from one, and ``whole_head_share`` of those keep their skull.
     """
 
     box_share: float = 0.8
@@ -144,8 +145,8 @@ class SyntheticPatient:
 
     def brain(self) -> Tensor:
         """Inside of the brain's surface."""
-        _, depth, _ = self.subject.anatomy.tissue(box_points(LOW_SPACING_MM, torch.device("cpu")))
-        return depth > 0
+        points = box_points(LOW_SPACING_MM, self.subject.lesion.levels.device)
+        return Lattice.of_points(points).spread(self.subject.anatomy.smooth[:1])[0] > 0
 
     def picture(self, points_mm: Tensor, spacing_mm: tuple[float, float, float]) -> Picture:
         """What the person's scanners show."""

@@ -31,7 +31,7 @@ TISSUE_HU = MappingProxyType(
         "bowel wall": (38, 85, 88, 62),
         "heart": (42, 200, 150, 105),
         "adrenal": (25, 60, 70, 45),
-        "marrow": (170, 180, 190, 185),
+        "marrow": (150, 160, 170, 165),
     }
 )
 
@@ -59,12 +59,13 @@ _SPREAD = MappingProxyType(
 
 @dataclass(frozen=True)
 class Enhancement:
-    """The contrast of one patient: phase, how far the timing is towards the next phase (0..1), dose, HU by tissue."""
+    """One patient's contrast: phase, how far timing is towards the next (0..1), dose, fat in liver and muscle, HU."""
 
     phase: str
     lateness: float
     dose: float
     steatosis_hu: float
+    muscle_fat_hu: float
     hu: dict[str, float]
 
     @staticmethod
@@ -79,12 +80,16 @@ class Enhancement:
             gain = dose * np.exp(rng.normal(0, _SPREAD.get(name, 0.08)))
             # Kidneys excrete contrast agent only after about three minutes, so no portal phase is late enough.
             late = 0.0 if name == "renal pelvis" else lateness
-            hu[name] = row[0] + rng.normal(0, 2.5) + gain * (at_phase(row, chosen, late) - row[0])
+            hu[name] = row[0] + rng.normal(0, 3.5) + gain * (at_phase(row, chosen, late) - row[0])
+        muscle_fat = float(rng.uniform(0, 28))
         hu["liver"] -= steatosis
+        hu["muscle"] -= muscle_fat
         hu["fat"] += rng.normal(0, 4)
         hu["marrow"] *= np.exp(rng.normal(0, 0.25))
         hu["cortical bone"] *= np.exp(rng.normal(0, 0.1))
-        return Enhancement(chosen, lateness, dose, steatosis, {name: float(value) for name, value in hu.items()})
+        return Enhancement(
+            chosen, lateness, dose, steatosis, muscle_fat, {name: float(value) for name, value in hu.items()}
+        )
 
     def value(self, row: tuple[float, float, float, float]) -> float:
         """A row of a table by phase at this patient's timing, its change from native scaled by the dose."""

@@ -76,7 +76,7 @@ def random_kidney(sketch: Sketch, body: Body, name: str, hu: dict[str, float]) -
         6.0,
     )
     sinus = sinus * size + 1.2 * sketch.noise(region, 7.0)
-    cavity = level_on(body.cavity, region) - 1.0
+    cavity = level_on(body.cavity, region) - 4.0
     parenchyma = with_volume(whole, torch.minimum(-sinus, cavity), target, 2.5)
     medulla = torch.full_like(whole, -30.0)
     for index in range(int(rng.integers(9, 14))):
@@ -186,7 +186,7 @@ def random_pancreas(sketch: Sketch, body: Body, hu: dict[str, float]) -> Pancrea
     )
     lattice = Lattice(level, region)
     fatty = physique.fatty_pancreas
-    value = hu["pancreas"] - 22 * fatty
+    value = hu["pancreas"] - 32 * fatty
     structure = Structure(
         "pancreas", lattice.trimmed(), value, grain=6 + 14 * fatty, patch=4 + 8 * fatty, softness_mm=2.0
     )
