@@ -1,110 +1,114 @@
-"""Subjects: the rules that labels, contrasts and seeds of synthetic studies obey."""
+"""Subjects: the rules that labels, masks, statistics and seeds of synthetic people obey."""
+
+from functools import lru_cache
 
 import numpy as np
 import pytest
 import torch
 
 from oncoprompt.errors import InputError
-from oncoprompt.synthesis import FAMILIES, Subject, synthesize
-from oncoprompt.synthesis.anatomy import random_anatomy
-from oncoprompt.synthesis.fields import box_points, sample
-from oncoprompt.synthesis.relaxometry import HealthyTissue, Sequences
+from oncoprompt.synthesis import FAMILIES, Picture, Subject
+from oncoprompt.synthesis.anatomy import MAP_SPACING_MM, random_anatomy
+from oncoprompt.synthesis.fields import box_points, jacobian_determinant, sample
+from oncoprompt.synthesis.subject import FAMILY_SHARES
 
 GRID = box_points(4.0, torch.device("cpu"))
 SPACING = (4.0, 4.0, 4.0)
 TUMOURS = [family for family in FAMILIES if family != "healthy"]
+LABELS = {
+    "high-grade glioma": {0, 1, 2, 3},
+    "low-grade glioma": {0, 1, 2, 3},
+    "metastases": {0, 1, 2, 3},
+    "meningioma": {0, 1, 2, 3},
+    "post-treatment glioma": {0, 1, 2, 3, 4},
+}
 
 
-def generators(seed: int) -> tuple[np.random.Generator, torch.Generator]:
-    """The generators Subject.random starts its anatomy from."""
-    rng = np.random.default_rng(seed)
-    return rng, torch.Generator().manual_seed(int(rng.integers(2**62)))
+@lru_cache(maxsize=32)
+def person(seed: int, family: str | None = None) -> Subject:
+    return Subject.random(seed, family)
 
 
-def picture(seed: int, family: str | None = None):
-    return Subject.random(seed, family).picture(GRID, SPACING)
+@lru_cache(maxsize=32)
+def picture(seed: int, family: str | None = None) -> Picture:
+    return person(seed, family).picture(GRID, SPACING)
 
 
-def test_same_seed_gives_the_same_bytes() -> None:
-    one, two = picture(3), picture(3)
-    assert torch.equal(one.images, two.images)
-    assert torch.equal(one.labels, two.labels)
+def same(one: Picture, two: Picture) -> bool:
+    return (
+        torch.equal(one.images, two.images) and torch.equal(one.labels, two.labels) and torch.equal(one.mask, two.mask)
+    )
 
 
-def test_another_seed_gives_another_person() -> None:
+def test_same_seed_gives_the_same_bytes_and_another_another_person() -> None:
+    assert same(picture(3), Subject.random(3).picture(GRID, SPACING))
     assert not torch.allclose(picture(3).images, picture(4).images)
 
 
+def test_naming_the_family_that_a_seed_draws_changes_nothing() -> None:
+    assert same(picture(3), Subject.random(3, person(3).family).picture(GRID, SPACING))
+
+
+def test_another_acquisition_changes_the_noise_and_not_the_person() -> None:
+    again = person(3).picture(GRID, SPACING, seed=1)
+    assert torch.equal(again.labels, picture(3).labels)
+    assert torch.equal(again.mask, picture(3).mask)
+    for one, two in zip(again.images, picture(3).images, strict=True):
+        assert not torch.equal(one, two)
+        assert float(torch.corrcoef(torch.stack([one[again.mask], two[again.mask]]))[0, 1]) > 0.7
+
+
+def test_shares_of_families_are_probabilities_and_every_family_is_drawn() -> None:
+    assert sum(FAMILY_SHARES) == pytest.approx(1)
+    assert len(FAMILY_SHARES) == len(FAMILIES)
+    assert min(FAMILY_SHARES) > 0
+
+
 @pytest.mark.parametrize("family", TUMOURS)
-def test_every_family_of_tumour_has_labels_inside_the_mask_and_finite_images(family: str) -> None:
+def test_labels_lie_inside_the_mask_and_images_are_finite_and_empty_outside(family: str) -> None:
     found = 0
-    for seed in range(3):
+    for seed in range(2):
         made = picture(seed, family)
         assert bool(torch.isfinite(made.images).all())
+        assert float(made.images.min()) >= 0
         assert bool((made.images[:, ~made.mask] == 0).all())
         assert bool((made.labels[~made.mask] == 0).all())
-        assert set(made.labels.unique().tolist()) <= {0, 1, 2, 3}
+        assert set(made.labels.unique().tolist()) <= LABELS[family]
         found += int((made.labels > 0).any())
-    assert found >= 2
+    assert found >= 1
+
+
+def test_a_cavity_is_labelled_in_treated_people_alone() -> None:
+    assert any(bool((picture(seed, "post-treatment glioma").labels == 4).any()) for seed in range(2))
 
 
 def test_healthy_people_have_no_label() -> None:
-    assert int(picture(5, "healthy").labels.max()) == 0
+    made = picture(5, "healthy")
+    assert int(made.labels.max()) == 0
+    assert 700 < float(made.mask.sum()) * 0.064 < 2600
 
 
-def test_a_high_grade_core_enhances_and_its_oedema_is_bright_on_flair() -> None:
-    brighter = {"t1c": 0, "t2f": 0}
-    counted = {"t1c": 0, "t2f": 0}
-    for seed in range(8):
-        subject = Subject.random(seed, "high-grade glioma")
-        made = subject.picture(GRID, SPACING)
-        healthy = made.mask & (made.labels == 0)
-        for channel, index, label in (("t1c", 1, 3), ("t2f", 3, 2)):
-            where = made.labels == label
-            if int(where.sum()) >= 10:
-                counted[channel] += 1
-                brighter[channel] += bool(made.images[index][where].mean() > made.images[index][healthy].mean())
-    assert counted["t1c"] >= 5
-    assert brighter["t1c"] >= 0.8 * counted["t1c"]
-    assert brighter["t2f"] >= 0.9 * counted["t2f"]
-
-
-@pytest.mark.parametrize("field_tesla", [1.5, 3.0])
-def test_contrast_order_of_healthy_tissue_holds_for_centre_values(field_tesla: float) -> None:
-    tissue = HealthyTissue.table(field_tesla, torch.device("cpu"))
-    for seed in range(50):
-        sequences = Sequences.random(np.random.default_rng(seed), float(tissue.r1[3]))
-        grey, _, white, csf = range(4)
-        t1, t2, flair = (
-            sequences.signal(channel, tissue.r1, tissue.r2, tissue.density) for channel in ("t1n", "t2w", "t2f")
-        )
-        assert t1[white] > t1[grey] > t1[csf]
-        assert t2[csf] > t2[grey] > t2[white]
-        assert flair[csf] < min(flair[grey], flair[white])
-
-
-def test_more_contrast_agent_brightens_t1c_and_nothing_else() -> None:
-    rng = np.random.default_rng(0)
-    tissue = HealthyTissue.random(rng, torch.device("cpu"))
-    sequences = Sequences.random(rng, float(tissue.r1[3]))
-    r1, r2, density = torch.tensor([0.7]), torch.tensor([9.0]), torch.tensor([0.86])
-    before, after = (sequences.signal("t1c", r1 + dose, r2, density) for dose in (0.2, 1.0))
-    assert float(after) > float(before)
-
-
-def test_statistics_describe_the_picture() -> None:
-    subject = Subject.random(11, "high-grade glioma")
-    made = subject.picture(GRID, SPACING)
-    mean, deviation = subject.statistics()
-    measured = made.images[:, made.mask]
-    assert torch.allclose(mean, measured.mean(1), rtol=0.35)
-    assert torch.allclose(deviation, measured.std(1), rtol=0.6)
+@pytest.mark.parametrize(
+    ("seed", "family"), [(0, "high-grade glioma"), (1, "meningioma"), (0, "post-treatment glioma")]
+)
+def test_channels_normalised_by_the_statistics_have_mean_0_and_deviation_1(seed: int, family: str) -> None:
+    mean, deviation = person(seed, family).statistics()
+    made = picture(seed, family)
+    normalised = (made.images[:, made.mask] - mean[:, None]) / deviation[:, None]
+    for channel, scanner in zip(normalised, person(seed, family).scanners, strict=True):
+        # a field of view that is cut and a spike of k-space are not foreseen
+        if scanner.cut_mm == 0 and scanner.spike == 0:
+            assert abs(float(channel.mean())) < 0.5
+            assert 0.6 < float(channel.std()) < 1.6
 
 
 def test_a_mass_pushes_tissue_away_from_itself_and_leaves_the_skull() -> None:
-    subject = Subject.random(4, "meningioma")
+    subject = person(4, "meningioma")
+    rng = np.random.default_rng(4)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    rng.choice(FAMILIES, p=FAMILY_SHARES)
+    still = random_anatomy(rng, generator)
     core = sample(subject.lesion.levels[:1], GRID)[0] > 0
-    still = random_anatomy(*generators(4))
     moved = (subject.anatomy.atlas_points - still.atlas_points).norm(dim=0)
     near = torch.nn.functional.max_pool3d(core.float()[None, None], 5, 1, 2)[0, 0] > 0
     _, depth, _ = still.tissue(GRID)
@@ -112,16 +116,18 @@ def test_a_mass_pushes_tissue_away_from_itself_and_leaves_the_skull() -> None:
     assert float(moved[depth < -12].max()) < 0.5
 
 
-def test_synthesize_gives_a_study_on_a_one_millimetre_grid_with_its_record() -> None:
-    made = synthesize(21, "low-grade glioma")
-    assert made.study.grid.shape == (160, 192, 160)
-    assert made.study.grid.spacing_mm == pytest.approx((1.0, 1.0, 1.0))
-    assert made.label_map.shape == made.study.grid.shape
-    assert tuple(made.study.channels) == ("t1n", "t1c", "t2w", "t2f")
-    assert made.record["family"] == made.family == "low-grade glioma"
-    assert made.record["volume_ml"]["SNFH"] == pytest.approx(float((made.label_map == 2).sum()) / 1000)
+@pytest.mark.parametrize(("seed", "family"), [(4, "meningioma"), (1, "meningioma"), (0, "post-treatment glioma")])
+def test_tissue_does_not_fold_where_a_mass_pushes_or_a_cavity_pulls(seed: int, family: str) -> None:
+    points = person(seed, family).anatomy.atlas_points.permute(1, 2, 3, 0)
+    determinant = jacobian_determinant(points, MAP_SPACING_MM)
+    assert float((determinant * determinant.mean().sign()).min()) > 0
+
+
+def test_a_whole_head_needs_an_atlas_with_a_head() -> None:
+    with pytest.raises(InputError, match="brain without a head"):
+        Subject.random(1, whole_head=True)
 
 
 def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match="meningioma"):
-        synthesize(1, "lymphoma")
+        Subject.random(1, "lymphoma")

@@ -45,7 +45,8 @@ class Crop:
 
     def of(self, field: Tensor) -> Tensor:
         """The part of a field ``[..., K, J, I]`` (a view)."""
-        return field[(..., *(slice(a, b) for a, b in zip(self.start, self.stop, strict=True)))]
+        k, j, i = (slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
+        return field[..., k, j, i]
 
     def bounds_mm(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Middles of the first and the last voxel in mm, each ``[3]`` ordered (R, A, S)."""

@@ -81,7 +81,8 @@ class Lesion:
         """Levels ``[6, n]`` at points ``[n, 3]`` of the lesion's own head box; beyond the crop they go on falling."""
         low, high = self.crop.bounds_mm(points_mm.device)
         beyond = (points_mm - points_mm.clamp(low, high)).norm(dim=-1)
-        return (self.crop.sample(self.levels, points_mm) - beyond).clamp_min(ABSENT_MM)
+        levels: Tensor = self.crop.sample(self.levels, points_mm) - beyond
+        return levels.clamp_min(ABSENT_MM)
 
 
 @dataclass(frozen=True)
