@@ -10,7 +10,6 @@ import argparse
 import csv
 import tempfile
 import time
-import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,14 +17,13 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from oncoprompt import Box, Session, Study
+from oncoprompt import Study
 from oncoprompt.adaptation.weight_averaging import average_weights
-from oncoprompt.evaluation import dice
+from oncoprompt.cli.box_protocol import BOX_PROTOCOL, box_dice
 from oncoprompt.methods.msm_seg import MSMSeg
 from oncoprompt.methods.msm_seg.method import MSMSegMethod
 from oncoprompt.methods.weight_files import BUNDLED
-from oncoprompt.prompts import jitter_box
-from oncoprompt.study import REGIONS, read_label_map
+from oncoprompt.study import REGIONS, LabelMap, read_label_map
 from oncoprompt.synthesis.case import LabelledCase
 from oncoprompt.training.adapted import adapt_to, real_items
 from oncoprompt.training.case_items import CaseItems
@@ -57,28 +55,18 @@ class Kept:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The case everything is tested on, with the boxes drawn on it."""
+    """The case everything is tested on."""
 
     study: Study
-    truth: dict[str, Any]
-    boxes: list[Box]
-
-    @classmethod
-    def read(cls, folder: Path, repeats: int) -> "HeldOut":
-        """One 3-D box, each of its six sides moved by up to 10 % of its length, so many seeded draws."""
-        study = Study.read(folder)
-        truth = read_label_map(folder / f"{folder.name}-seg.nii.gz", schema=SCHEMA).region_masks()
-        tight = Box.around(truth["WT"], study.grid).to_voxels(study.grid)
-        rng = np.random.default_rng(zlib.crc32(folder.name.encode()))
-        drawn = [jitter_box(tight, JITTER, rng, study.grid.shape) for _ in range(repeats)]
-        return cls(study, truth, [Box.from_voxels(box, study.grid) for box in drawn])
+    truth: LabelMap
+    draws: int
 
     def scores(self, network: MSMSeg) -> dict[str, float]:
-        """Mean Dice of each region that is there."""
-        session = Session(self.study, model=MSMSegMethod(network, MODEL, "", torch.device("cpu")))
-        results = [session.segment(box) for box in self.boxes]
-        regions = [r for r in REGIONS if self.truth[r].any()]
-        return {r: float(np.mean([dice(result.mask(r), self.truth[r]) for result in results])) for r in regions}
+        """Mean Dice of each region that is there (cli.box_protocol)."""
+        return (
+            box_dice(MSMSegMethod(network, MODEL, "", torch.device("cpu")), self.study, self.truth, JITTER, self.draws)
+            or {}
+        )
 
 
 def config(options: argparse.Namespace, kind: str, real: Path) -> TrainingConfig:
@@ -128,12 +116,14 @@ def main() -> None:
     if not (options.data / options.held_out).is_dir():
         raise SystemExit(f"The real case is missing: {options.data / options.held_out}.")
     torch.set_num_threads(1)
-    held_out = HeldOut.read(options.data / options.held_out, options.repeats)
+    folder = options.data / options.held_out
+    labels = read_label_map(folder / f"{folder.name}-seg.nii.gz", schema=SCHEMA)
+    held_out = HeldOut(Study.read(folder), labels, options.repeats)
     others = sorted(p.resolve() for p in options.data.iterdir() if p.is_dir() and p.name != options.held_out)
     lines = [
         f"{options.steps} steps from the bundled weights, rate {options.learning_rate:g}, seed {options.seed}; "
-        f"items of 48 to 56 voxels; {len(others)} unlabelled real cases, Dice on the held-out {options.held_out}: one "
-        f"3-D box, each side moved by uniform +-{JITTER:.0%} of its length, {options.repeats} seeded draws.",
+        f"items of 48 to 56 voxels; {len(others)} unlabelled real cases, Dice on the held-out {options.held_out}: "
+        f"{BOX_PROTOCOL.format(draws=options.repeats)}.",
         "",
         f"| training | {' | '.join(REGIONS)} | term: first half, second half of the steps | minutes |",
         "|---|---|---|---|---|---|",

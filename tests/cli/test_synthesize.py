@@ -76,8 +76,12 @@ def test_a_label_map_of_a_whole_head_keeps_its_scalp(tmp_path, capsys):
     assert record["atlas"]["name"] == "round"
     assert record["whole_head"] is True
     t1n = np.asarray(nib.load(folder / f"{folder.name}-t1n.nii.gz").dataobj)
-    # the brain's ball of 72 mm has 1560 ml; scalp is shown beyond it
-    assert (t1n > 0.15 * t1n.max()).sum() > 1_750_000
+    # nothing is masked, and fat is seen where the ball of the brain, 72 mm, has ended
+    assert (t1n == 0).mean() < 0.01
+    i, j, k = (np.arange(n) - (n - 1) / 2 for n in t1n.shape)
+    radius = np.sqrt(i[:, None, None] ** 2 + j[:, None] ** 2 + k**2)
+    scalp, air = t1n[(radius > 72) & (radius < 80)].mean(), t1n[radius > 105].mean()
+    assert scalp > 3 * air
 
 
 @pytest.mark.parametrize(

@@ -66,9 +66,8 @@ def test_a_part_of_a_lattice_has_a_part_of_its_points(lattice: Lattice, data: st
 @settings(max_examples=20, deadline=None)
 def test_a_lattice_is_found_again_in_its_points(lattice: Lattice) -> None:
     found = Lattice.of_points(lattice.points())
-    assert all(
-        torch.equal(one, two) for one, two in zip((found.x, found.y, found.z), (lattice.x, lattice.y, lattice.z))
-    )
+    for axis in ("x", "y", "z"):
+        assert torch.equal(getattr(found, axis), getattr(lattice, axis))
 
 
 @pytest.mark.parametrize("spacing", [16.0, 8.0])

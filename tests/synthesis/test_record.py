@@ -1,7 +1,7 @@
 """Records: all that was drawn, as plain data from which the same study comes again."""
 
 import json
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ def picture(subject: Subject) -> Picture:
     return subject.picture(GRID, (8.0, 8.0, 8.0))
 
 
-@lru_cache(maxsize=None)
+@cache
 def person(family: str) -> Subject:
     return Subject.random(FAMILIES.index(family), family)
 

@@ -55,7 +55,7 @@ def test_another_acquisition_changes_the_noise_and_not_the_person() -> None:
     assert torch.equal(again.mask, picture(3).mask)
     for one, two in zip(again.images, picture(3).images, strict=True):
         assert not torch.equal(one, two)
-        assert float(torch.corrcoef(torch.stack([one[again.mask], two[again.mask]]))[0, 1]) > 0.7
+        assert float(torch.corrcoef(torch.stack([one[again.mask], two[again.mask]]))[0, 1]) > 0.5
 
 
 def test_shares_of_families_are_probabilities_and_every_family_is_drawn() -> None:
@@ -88,18 +88,19 @@ def test_healthy_people_have_no_label() -> None:
     assert 700 < float(made.mask.sum()) * 0.064 < 2600
 
 
-@pytest.mark.parametrize(
-    ("seed", "family"), [(0, "high-grade glioma"), (1, "meningioma"), (0, "post-treatment glioma")]
-)
-def test_channels_normalised_by_the_statistics_have_mean_0_and_deviation_1(seed: int, family: str) -> None:
-    mean, deviation = person(seed, family).statistics()
-    made = picture(seed, family)
-    normalised = (made.images[:, made.mask] - mean[:, None]) / deviation[:, None]
-    for channel, scanner in zip(normalised, person(seed, family).scanners, strict=True):
-        # a field of view that is cut and a spike of k-space are not foreseen
-        if scanner.cut_mm == 0 and scanner.spike == 0:
-            assert abs(float(channel.mean())) < 0.5
-            assert 0.6 < float(channel.std()) < 1.6
+def test_channels_normalised_by_the_statistics_have_about_mean_0_and_deviation_1() -> None:
+    means, deviations = [], []
+    for seed, family in ((0, "high-grade glioma"), (1, "meningioma"), (0, "post-treatment glioma"), (5, "healthy")):
+        mean, deviation = person(seed, family).statistics()
+        made = picture(seed, family)
+        normalised = (made.images[:, made.mask] - mean[:, None]) / deviation[:, None]
+        means += normalised.mean(1).tolist()
+        deviations += normalised.std(1).tolist()
+    # the statistics know the person and not the coil: its bias moves single channels
+    assert np.abs(means).mean() < 0.4
+    assert np.abs(means).max() < 1.5
+    assert 0.85 < np.mean(deviations) < 1.3
+    assert 0.5 < min(deviations) < max(deviations) < 2.0
 
 
 def test_a_mass_pushes_tissue_away_from_itself_and_leaves_the_skull() -> None:

@@ -85,17 +85,17 @@ def random_anatomy(rng: np.random.Generator, generator: torch.Generator, atlas: 
     points = box_points(MAP_SPACING_MM, device)
     flow = Lattice.of_points(points).spread(exponential(velocity, nodes))
     warped = points.permute(3, 0, 1, 2) + flow
-    matrix = torch.from_numpy(_random_affine(rng)).to(device)
+    matrix = torch.from_numpy(_random_affine(rng, atlas.larger)).to(device)
     return Anatomy(atlas, torch.einsum("ab,bkji->akji", matrix, warped))
 
 
-def _random_affine(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Rotations of 10 degrees, scales 0.9 to 1.1, shears of 0.01, and left for right in half of all people."""
+def _random_affine(rng: np.random.Generator, larger: float) -> NDArray[np.float32]:
+    """Rotations of 10 degrees, scales 0.9 to 1.1 of what fits people, shears of 0.01, and left for right in every second."""
     a, b, c = np.deg2rad(rng.uniform(-10, 10, 3))
     turn_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
     turn_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
     turn_z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
-    scale = rng.uniform(0.9, 1.1, 3)
+    scale = larger * rng.uniform(0.9, 1.1, 3)
     scale[0] *= rng.choice([-1.0, 1.0])
     shear = np.eye(3)
     shear[np.triu_indices(3, 1)] = rng.uniform(-0.01, 0.01, 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import edt
@@ -31,6 +31,8 @@ HEAD_DENSITY = (0.08, 0.90, 0.75, 1.0, 0.85)
 
 _FIXED = len(TISSUES) + 3
 _DEEP_MM = 21.5
+_ICBM_LARGER = 1.095
+"""ICBM152's brain has 1.9 l, people's about 1.2 to 1.6 l."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,14 @@ class Atlas:
     """Maps of one head at 1 mm on the head box, ``[7 + E, K, J, I]``, in one tensor so that they are read in one go.
 
     The order is the four TISSUES, depth (mm), falx (mm), ventricle, then HEAD_TISSUES (E is 0 for an atlas of the brain
-    alone). ``identity`` is a digest of what the maps were made from.
+    alone). ``identity`` is a digest of what the maps were made from, ``larger`` how much longer than people's it is
+    along each axis.
     """
 
     name: str
     identity: str
     maps: Tensor
+    larger: float = 1.0
 
     @classmethod
     def of_maps(
@@ -96,7 +100,7 @@ class Atlas:
     @cached_property
     def coarse(self) -> Atlas:
         """The same atlas at 2 mm, for what looks at whole heads on coarse grids: it fits the cache of a processor."""
-        return Atlas(self.name, self.identity, F.avg_pool3d(self.maps[None], 2)[0])
+        return replace(self, maps=F.avg_pool3d(self.maps[None], 2)[0])
 
     @property
     def has_head(self) -> bool:
@@ -141,7 +145,9 @@ def icbm152(device: torch.device) -> Atlas:
     csf = np.clip(inside - grey - white, 0.0, 1.0).astype(np.float32)
     sheet = _icbm_falx(inside & (white + deep < 0.3))
     ventricle = csf * (depth > _DEEP_MM)
-    return Atlas.of_maps("icbm152", (grey - deep, deep, white, csf), depth, distance_to(sheet), ventricle, device)
+    tissues = (grey - deep, deep, white, csf)
+    made = Atlas.of_maps("icbm152", tissues, depth, distance_to(sheet), ventricle, device)
+    return replace(made, larger=_ICBM_LARGER)
 
 
 def _icbm_falx(apart: NDArray[np.bool_]) -> NDArray[np.bool_]:

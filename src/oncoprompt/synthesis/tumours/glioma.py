@@ -130,16 +130,16 @@ class EnhancementShape:
     @classmethod
     def random(cls, rng: np.random.Generator) -> EnhancementShape:
         """Ring, patches, solid or nodules, in random mixture."""
-        pattern = str(rng.choice(["ring", "patchy", "solid", "nodule"], p=[0.52, 0.26, 0.16, 0.06]))
+        pattern = str(rng.choice(["ring", "patchy", "solid", "nodule"], p=[0.62, 0.13, 0.2, 0.05]))
         nodules = int(rng.integers(1, 4)) if pattern == "nodule" else 0
         return cls(
             pattern=pattern,
-            rim_mm=log_uniform(rng, 1.5, 7.0),
+            rim_mm=log_uniform(rng, 1.8, 9.0),
             rim_spread=rng.uniform(0.2, 0.6),
-            gap_threshold=rng.uniform(0.2, 1.5) if pattern == "solid" else rng.uniform(0.8, 2.2),
+            gap_threshold=rng.uniform(0.4, 2.0) if pattern == "solid" else rng.uniform(1.2, 3.0),
             patch_knot_mm=rng.uniform(5.0, 12.0),
             patch_offset=rng.uniform(-0.5, 0.9),
-            mixed=bool(rng.random() < (0.4 if pattern == "ring" else 0.5)),
+            mixed=bool(rng.random() < (0.25 if pattern == "ring" else 0.5)),
             nodule_places=tuple(rng.random() for _ in range(nodules)),
             nodule_radii_mm=tuple(log_uniform(rng, 2.0, 10.0) for _ in range(nodules)),
         )
@@ -180,13 +180,16 @@ def random_necrosis(rng: np.random.Generator) -> tuple[float, float]:
 
 
 def high_grade_glioma(site: Site) -> Lesion:
-    """A glioblastoma-like tumour: core of 6 to 120 ml with enhancing and necrotic parts, oedema of 2 to 24 mm."""
+    """A glioblastoma-like tumour: a mostly enhancing core of 0.8 to 120 ml round necrosis, oedema of 4 to 26 mm.
+
+    Volumes, shares and reach are spread as those of expert label maps are (benchmarks/realism.py).
+    """
     rng = site.rng
     shape = GliomaShape.random(
         rng,
-        core_ml=log_uniform(rng, 6.0, 120.0),
+        core_ml=float(np.clip(np.exp(rng.normal(np.log(24.0), 1.2)), 0.8, 120.0)),
         front_mm=rng.uniform(1.5, 4.0),
-        oedema_mm=log_uniform(rng, 2.0, 24.0),
+        oedema_mm=log_uniform(rng, 4.0, 26.0),
     )
     pattern = EnhancementShape.random(rng)
     part, core, oedema = glioma_levels(site, shape)
@@ -202,12 +205,12 @@ def high_grade_glioma(site: Site) -> Lesion:
         enhancing_t1=log_uniform(rng, 1.0, 1.75),
         enhancing_t2=log_uniform(rng, 0.06, 0.16),
         oedema_t1=log_uniform(rng, 1.05, 1.8),
-        oedema_t2=log_uniform(rng, 0.1, 0.25),
+        oedema_t2=log_uniform(rng, 0.12, 0.3),
         uptake=log_uniform(rng, 0.35, 2.4),
         uptake_spread=rng.uniform(0.15, 0.7),
         core_texture=rng.uniform(0.05, 0.25) if rng.random() < 0.7 else rng.uniform(0.25, 0.5),
         haemorrhage=rng.uniform(0.3, 1.0) if rng.random() < 0.25 else 0.0,
-        oedema_share=rng.uniform(0.45, 1.0),
+        oedema_share=rng.uniform(0.5, 1.05),
         oedema_patchiness=rng.uniform(0.15, 0.6),
         core_softness_mm=rng.uniform(0.4, 1.0),
         oedema_softness_mm=rng.uniform(0.7, 3.5),
