@@ -90,7 +90,7 @@ def random_anatomy(rng: np.random.Generator, generator: torch.Generator, atlas: 
 
 
 def _random_affine(rng: np.random.Generator, larger: float) -> NDArray[np.float32]:
-    """Rotations of 10 degrees, scales 0.9 to 1.1 of what fits people, shears of 0.01, and left for right in every second."""
+    """Rotations of 10 degrees, scales 0.9 to 1.1 about people's size, shears of 0.01, every second one mirrored."""
     a, b, c = np.deg2rad(rng.uniform(-10, 10, 3))
     turn_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
     turn_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
