@@ -58,9 +58,11 @@ def form_figures(labels: NDArray[np.uint8]) -> Figures:
 
 
 def edge_figures(labels: NDArray[np.uint8], brain: Mask) -> Figures:
-    """Volume of the brain, and how much of the surface of WT and TC lies within 2 mm of its edge."""
+    """Size of the brain, and how much of the surface of WT and TC lies within 2 mm of its edge."""
     depth = edt.edt(brain)
     found = {"brain volume ml": float(brain.sum()) / 1000.0}
+    for axis, (low, high) in zip("SAR", bounds(brain), strict=True):
+        found[f"brain extent {axis} mm"] = float(high - low)
     for name in ("WT", "TC"):
         mask = region(labels, name)
         if mask.sum() >= FEWEST_VOXELS:
@@ -73,7 +75,8 @@ def intensity_figures(images: Array, labels: NDArray[np.uint8], brain: Mask) -> 
 
     Healthy is brain at least 4 mm off the tumour; its white matter the deep and flat part that is bright on T1.
     """
-    tumour = region(labels, "WT")
+    masks = {name: region(labels, name) & brain for name in REGIONS}
+    tumour = masks["WT"]
     outside = edt.edt(~tumour) if tumour.any() else np.full(brain.shape, 99.0, np.float32)
     healthy = brain & (outside >= HEALTHY_MARGIN_MM)
     deep = healthy & (edt.edt(brain) >= DEEP_MM)
@@ -91,39 +94,41 @@ def intensity_figures(images: Array, labels: NDArray[np.uint8], brain: Mask) -> 
         middle = float(np.median(image[healthy]))
         fine = z - gaussian_filter(z, 1.5)
         steps = [np.abs(np.diff(z, axis=axis))[along(healthy, axis)] for axis in range(3)]
-        found[f"{channel} gradient S to in-plane"] = float(steps[0].mean() / (0.5 * (steps[1].mean() + steps[2].mean())))
+        found[f"{channel} gradient S to in-plane"] = float(
+            steps[0].mean() / (0.5 * (steps[1].mean() + steps[2].mean()))
+        )
         found[f"{channel} mean step in healthy z/mm"] = float(np.mean([s.mean() for s in steps]))
         # a Laplacian of seven points has the variance of 36 + 6 voxels of noise
         found[f"{channel} noise in white z"] = float(1.4826 * np.median(np.abs(laplace(z)[white])) / np.sqrt(42.0))
         found[f"{channel} white sd z"] = float(z[white].std())
         found[f"{channel} white fine sd z"] = float(fine[white].std())
         for name in ("ET", "NETC", "SNFH"):
-            mask = region(labels, name) & brain
+            mask = masks[name]
             if mask.sum() < FEWEST_VOXELS:
                 continue
             found[f"{channel} {name} z"] = float(np.median(z[mask]))
             found[f"{channel} {name} to healthy"] = float(np.median(image[mask])) / middle
             found[f"{channel} {name} sd z"] = float(z[mask].std())
             found[f"{channel} {name} fine sd z"] = float(fine[mask].std())
-    enhancing = region(labels, "ET") & brain
+    enhancing = masks["ET"]
     if enhancing.sum() >= FEWEST_VOXELS:
         found["t1c less t1n in ET z"] = float(np.median((scaled["t1c"] - scaled["t1n"])[enhancing]))
     found["t1c less t1n correlation in healthy"] = float(
         np.corrcoef(scaled["t1n"][healthy], scaled["t1c"][healthy])[0, 1]
     )
     for channel, name in (("t2f", "WT"), ("t2w", "WT"), ("t1c", "TC"), ("t1n", "TC")):
-        mask = region(labels, name)
-        if mask.sum() >= FEWEST_VOXELS:
-            profiles[f"{channel} across {name}"] = profile(scaled[channel], mask, brain)
+        if masks[name].sum() >= FEWEST_VOXELS:
+            profiles[f"{channel} across {name}"] = profile(scaled[channel], masks[name], brain)
     for channel in CHANNELS:
         counts, _ = np.histogram(scaled[channel][healthy], bins=60, range=(-3, 4), density=True)
         profiles[f"{channel} healthy histogram"] = counts.astype(np.float32)
     for name, curve in profiles.items():
         if " across " in name:
-            # how much of the way from 4 mm outside to 4 mm inside is gone within 1 mm either side of the edge
             inside, outer = curve[2], curve[10]
-            found[f"{name} edge sharpness"] = float((curve[5] - curve[7]) / (inside - outer)) if inside != outer else 0
             found[f"{name} step z"] = float(inside - outer)
+            if abs(inside - outer) > 0.5:
+                # how much of the way from 4 mm inside to 4 mm outside is gone within 1 mm either side of the edge
+                found[f"{name} edge sharpness"] = float((curve[5] - curve[7]) / (inside - outer))
     return found, profiles
 
 
@@ -150,7 +155,8 @@ def flat_white(t1n: Array, deep: Mask) -> Mask:
     smooth = gaussian_filter(t1n, 1.0)
     low, high = np.quantile(smooth[deep], (0.55, 0.98))
     white = deep & (smooth > low) & (smooth < high)
-    return edt.edt(white) > 1.9
+    inner: Mask = edt.edt(white) > 1.9
+    return inner
 
 
 def along(mask: Mask, axis: int) -> Mask:
@@ -165,7 +171,7 @@ def component_volumes(mask: Mask) -> NDArray[np.int64]:
 
 
 def sphericity(mask: Mask) -> float:
-    """``pi^(1/3) (6 V)^(2/3) / A`` with A two thirds of the area of voxel faces, which holds on average over directions."""
+    """``pi^(1/3) (6 V)^(2/3) / A`` with A two thirds of the area of voxel faces, true on average of directions."""
     padded = np.pad(mask, 1)
     faces = sum(int((np.diff(padded.view(np.int8), axis=axis) != 0).sum()) for axis in range(3))
     return float(np.pi ** (1 / 3) * (6 * mask.sum()) ** (2 / 3) / (faces * 2 / 3))
@@ -174,17 +180,23 @@ def sphericity(mask: Mask) -> float:
 def opened(mask: Mask, radius_mm: float) -> Mask:
     """A mask without its parts thinner than a ball."""
     core = edt.edt(np.pad(mask, 1)) > radius_mm
-    return (edt.edt(~core) < radius_mm + 0.5)[1:-1, 1:-1, 1:-1] & mask
+    grown: Mask = edt.edt(~core) < radius_mm + 0.5
+    return grown[1:-1, 1:-1, 1:-1] & mask
 
 
 def surface(mask: Mask) -> Mask:
     """Voxels of a mask that touch its outside by a face."""
-    return mask & (edt.edt(np.pad(mask, 1))[1:-1, 1:-1, 1:-1] <= 1.0)
+    padded = np.pad(mask, 1)
+    inner = padded.copy()
+    for axis in range(mask.ndim):
+        inner &= np.roll(padded, 1, axis) & np.roll(padded, -1, axis)
+    return mask & ~inner[1:-1, 1:-1, 1:-1]
 
 
 def touching(outer: Mask, inner: Mask) -> Mask:
     """Voxels of ``inner`` that a voxel of ``outer`` touches by a face."""
-    return inner & (edt.edt(~outer) <= 1.0)
+    touched: Mask = inner & (edt.edt(~outer) <= 1.0)
+    return touched
 
 
 def surface_share(mask: Mask, part: Mask) -> float:

@@ -252,3 +252,9 @@ def test_demo_leaves_a_label_map_a_picture_and_a_table(tmp_path, capsys):
     }
     assert nib.load(out / "segmentation.nii.gz").shape == nib.load(out / "study" / "study-t1c.nii.gz").shape
     assert json.loads((out / "summary.json").read_text())["prompts"][0]["kind"] == "box"
+
+
+def test_a_demo_without_a_tumour_is_refused_before_anything_is_made(tmp_path, capsys):
+    assert call("demo", "-o", tmp_path / "demo", "--family", "healthy") == 2
+    assert "no tumour" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -13,6 +13,7 @@ from oncoprompt.cli.case_files import write_case
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.options import DEFAULT_MODEL, Device, Model, Quiet, Verbose
 from oncoprompt.cli.prompting import described
+from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
     from oncoprompt.evaluation import RegionScores
@@ -56,6 +57,8 @@ def run(out: Path, seed: int, family: str, model: str, device: str, talk: Talk) 
     from oncoprompt.synthesis.case import SCHEMA
 
     began = time.perf_counter()
+    if family == "healthy":
+        raise InputError("A healthy study has no tumour to put a box round. Give another --family, such as meningioma.")
     # Missing weights are better told before a study is made for them.
     load_model(model)
     with talk.step("Making a synthetic study"):
@@ -88,7 +91,8 @@ def _box(synthetic: SyntheticStudy, seed: int) -> Box:
     from oncoprompt.prompts import Box, jitter_box
 
     grid = synthetic.study.grid
-    tight = Box.around(synthetic.label_map, grid).to_voxels(grid)
+    # as in training, round the tumour without the cavity of a resected one
+    tight = Box.around(_truth(synthetic)["WT"], grid).to_voxels(grid)
     return Box.from_voxels(jitter_box(tight, JITTER, np.random.default_rng(seed), grid.shape), grid)
 
 

@@ -24,6 +24,7 @@ def train(
     with talk.errors_told():
         from oncoprompt.training.adapted import adapt
         from oncoprompt.training.config import TrainingConfig
+        from oncoprompt.training.feature_mixed import mix_features
         from oncoprompt.training.fit import STATE_FILE, fit
         from oncoprompt.training.recipe import build
 
@@ -35,6 +36,7 @@ def train(
         if settings.adaptation.kind != "none":
             with talk.step("Preparing the unlabelled scans"):
                 recipe = adapt(recipe, settings, out)
+        recipe = mix_features(recipe, settings)
         state = out / STATE_FILE if resume else None
         done = fit(settings, recipe.model, recipe.items, recipe.loss, out, state)
         if not quiet:

@@ -164,6 +164,9 @@ class FeatureMixing:
     it always returned: no parameters, no cost. A network whose loss includes that path can be used without the mixer;
     one that keeps its mixer is used with partners of mode none.
 
+    ``features`` is what the stage itself returned last. ``others`` are features of further samples, which count as the
+    last of the batch: partners that were encoded on their own, because they have other channels.
+
     >>> mixing = FeatureMixing(backbone.block8, FeatureMixer(96))
     >>> mixing.partners = Partners.random(LabelMode.mixing, batch, rng)
     """
@@ -171,6 +174,8 @@ class FeatureMixing:
     def __init__(self, stage: nn.Module, mixer: FeatureMixer) -> None:
         self.mixer = mixer
         self.partners: Partners | None = None
+        self.features: Tensor | None = None
+        self.others: Tensor | None = None
         self._handle: RemovableHandle = stage.register_forward_hook(self._mix)
 
     def detach(self) -> None:
@@ -178,7 +183,11 @@ class FeatureMixing:
         self._handle.remove()
 
     def _mix(self, _stage: nn.Module, _inputs: tuple[Tensor, ...], features: Tensor) -> Tensor | None:
-        return None if self.partners is None else cast(Tensor, self.mixer(features, self.partners))
+        self.features = features
+        if self.partners is None:
+            return None
+        batch = features if self.others is None else torch.cat([features, self.others])
+        return cast(Tensor, self.mixer(batch, self.partners))[: len(features)]
 
 
 def position_time_code(position: Tensor, years: Tensor) -> Tensor:

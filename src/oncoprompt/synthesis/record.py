@@ -73,6 +73,10 @@ def replay(record: Mapping[str, Any], atlases: Atlases | None = None, device: st
             "The record's form of the tumour is not what its seed gives: another version made it, or an edit."
         )
     tissue = updated(drawn.lesion.tissue, _table(record["tissue"], "tissue"), _ORIGIN, "tissue")
+    if (tissue.mass, tissue.collapse) != (drawn.lesion.tissue.mass, drawn.lesion.tissue.collapse):
+        raise InputError(
+            "The record's tissue.mass or tissue.collapse was edited; what a tumour pushes is part of its form."
+        )
     scanners = _table(record["scanners"], "scanners", *CHANNELS)
     tables = {name: _table(scanners[name], f"scanners.{name}") for name in CHANNELS}
     stripping = drawn.stripping

@@ -11,6 +11,8 @@ from oncoprompt.mapping import updated
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 AdaptationKind = Literal["none", "adversarial", "coral", "prototypes", "mean-teacher", "cyclegan"]
+MixingKind = Literal["none", "complementary", "mixing"]
+MixingStage = Literal["block4", "block8", "block16"]
 USUAL_ADAPTATION: Mapping[AdaptationKind, tuple[float, float]] = {
     "none": (0.0, 0.0),
     "adversarial": (1.0, 0.0),
@@ -128,6 +130,42 @@ class AdaptationSection:
 
 
 @dataclass(frozen=True)
+class MixingSection:
+    """`[mixing]`: features of a partner mixed into an item's after a stage of the compact network, while it trains.
+
+    An item has a partner with probability `share`. "complementary": the item keeps some of its channels and the partner
+    is the same study in the others; "mixing": the partner is another item and labels are mixed alike, by
+    lambda ~ Beta(a, a), a = `concentration`. The loss is L(mixed) + alone_weight L(alone) and, for "complementary", +
+    consistency KL + contrast InfoNCE; without a partner it is L(alone).
+    """
+
+    kind: MixingKind = "none"
+    stage: MixingStage = "block8"
+    share: float = 0.5
+    alone_weight: float = 0.5
+    consistency: float = 0.1
+    contrast: float = 0.01
+    concentration: float = 0.4
+
+    def __post_init__(self) -> None:
+        """Check the ranges; raises `InputError`."""
+        for name, value, least, most in (
+            ("share", self.share, 0.0, 1.0),
+            ("alone_weight", self.alone_weight, 0.0, 1e6),
+            ("consistency", self.consistency, 0.0, 1e6),
+            ("contrast", self.contrast, 0.0, 1e6),
+            ("concentration", self.concentration, 1e-3, 1e6),
+        ):
+            if not least <= value <= most:
+                raise InputError(f"Training configuration: mixing.{name} is {value}. It must be in [{least}, {most}].")
+        if self.kind != "none" and self.share == 1.0 and self.alone_weight == 0.0:
+            raise InputError(
+                "Training configuration: with mixing.share = 1 and mixing.alone_weight = 0 the network never learns to "
+                "work without a partner, as it must once it is exported. Lower mixing.share or raise alone_weight."
+            )
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """A whole training run as data; two runs from equal configurations see the same items in the same order."""
 
@@ -136,6 +174,7 @@ class TrainingConfig:
     optimisation: OptimisationSection = field(default_factory=OptimisationSection)
     run: RunSection = field(default_factory=RunSection)
     adaptation: AdaptationSection = field(default_factory=AdaptationSection)
+    mixing: MixingSection = field(default_factory=MixingSection)
 
     def __post_init__(self) -> None:
         """Check the ranges; raises `InputError` naming the first value that cannot work."""
@@ -158,6 +197,11 @@ class TrainingConfig:
             raise InputError(
                 f"Training configuration: optimisation.max_minutes is {self.optimisation.max_minutes}. "
                 "Give a positive number or leave it out."
+            )
+        if self.adaptation.kind != "none" and self.mixing.kind != "none":
+            raise InputError(
+                f"Training configuration: adaptation.kind is '{self.adaptation.kind}' and mixing.kind is "
+                f"'{self.mixing.kind}'. A run takes one of them; set the other to 'none'."
             )
 
     @classmethod

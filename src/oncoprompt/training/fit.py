@@ -125,7 +125,14 @@ class _Run:
     def load(self, path: Path) -> Mapping[str, Any]:
         """Go on from a stored state and return its random states; raises `InputError` if it is of another model."""
         state = load_state(path)
-        for section, name in (("model", "name"), ("model", "options"), ("run", "seed"), ("adaptation", "kind")):
+        for section, name in (
+            ("model", "name"),
+            ("model", "options"),
+            ("run", "seed"),
+            ("adaptation", "kind"),
+            ("mixing", "kind"),
+            ("mixing", "stage"),
+        ):
             settings = self.config.to_mapping()[section]
             # a state may be older than a section
             stored, present = state["config"].get(section, settings)[name], settings[name]
