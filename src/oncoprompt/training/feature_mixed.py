@@ -158,9 +158,9 @@ class FeatureMixedLoss(TrainedLoss):
     def _contrast(self, features: Tensor) -> Tensor:
         """How well the item's features tell its partner's from those of earlier partners, which they join."""
         own, partner = self.mixer.mapped(features).flatten(2).mean(2).split(1)
-        others = torch.cat([partner, self.memory.to(partner)])
-        self.memory.copy_(others[:-1].detach())
-        return noise_contrastive_loss(own[..., None], others[..., None])
+        met = torch.cat([partner, self.memory[self.memory.any(dim=1)].to(partner)])
+        self.memory.copy_(torch.cat([partner.detach().to(self.memory), self.memory[:-1]]))
+        return noise_contrastive_loss(own[..., None], met[..., None])
 
 
 def mix_features(recipe: Recipe, config: TrainingConfig) -> Recipe:

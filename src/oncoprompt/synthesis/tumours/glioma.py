@@ -221,7 +221,7 @@ def high_grade_glioma(site: Site) -> Lesion:
 
 
 def low_grade_glioma(site: Site) -> Lesion:
-    """A core of 8 to 105 ml without enhancement but for a rare spot; pushing or infiltrating its surroundings."""
+    """A core of 8 to 105 ml without enhancement but for a rare spot (a tenth); pushing or infiltrating its surroundings."""
     rng = site.rng
     pushing = bool(rng.random() < 0.4)
     mismatch = bool(rng.random() < 0.3)
@@ -233,7 +233,7 @@ def low_grade_glioma(site: Site) -> Lesion:
         multifocal=0.03,
     )
     # a small spot of enhancement, as tumours on their way to a higher grade show
-    spot_mm = log_uniform(rng, 2.0, 6.0) if rng.random() < 0.25 else 0.0
+    spot_mm = log_uniform(rng, 2.0, 6.0) if rng.random() < 0.1 else 0.0
     spot_place = rng.random()
     part, core, oedema = glioma_levels(site, shape)
     enhancing = torch.full_like(core, NOWHERE_MM)
