@@ -30,6 +30,20 @@ def gaussian(shape: Sequence[int], offset: int, device: torch.device) -> Tensor:
     return pool[start : start + count].view(*shape)
 
 
+def sliced_gaussian(rows: slice, shape: Sequence[int], slices: int, offset: int, device: torch.device) -> Tensor:
+    """Noise of some planes of an image ``shape`` (k, j, i) acquired as ``slices`` and interpolated between them.
+
+    Interpolation smooths noise as it smooths tissue; noise that is rough between thick slices is in no real scan.
+    """
+    planes = torch.arange(rows.start, rows.stop, device=device, dtype=torch.float32)
+    position = ((planes + 0.5) * (slices / shape[0]) - 0.5).clamp(0, slices - 1)
+    first = int(position[0])
+    count = min(int(position[-1]) + 2, slices) - first
+    weights = (1 - (position[:, None] - first - torch.arange(count, device=device)).abs()).clamp_min(0.0)
+    noise = gaussian((count, *shape[1:]), offset + first * math.prod(shape[1:]), device)
+    return (weights @ noise.flatten(1)).view(len(planes), *shape[1:])
+
+
 class Bias:
     """A smooth random field on a grid, of unit variance everywhere, evaluated slab by slab.
 

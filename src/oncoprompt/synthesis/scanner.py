@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from oncoprompt.synthesis.motion import Motion, ghost, rotate
-from oncoprompt.synthesis.receiver import POOL_SIZE, Bias, Spike, gaussian
+from oncoprompt.synthesis.receiver import POOL_SIZE, Bias, Spike, sliced_gaussian
 from oncoprompt.synthesis.resolution import Block, Resolution
 
 _ROWS = 32
@@ -60,8 +60,8 @@ class Scanner:
         nothing = (0.0, 0.0, 0.0)
         return Scanner(
             blur_mm=rng.uniform(0.3, 0.8),
-            slice_mm=rng.uniform(2.0, 6.0) if happens(0.4) else 0.0,
-            slice_axis=int(rng.choice([0, 1, 2], p=[0.7, 0.15, 0.15])),
+            slice_mm=float(np.exp(rng.uniform(np.log(1.5), np.log(6.0)))) if happens(0.7) else 0.0,
+            slice_axis=int(rng.choice([0, 1, 2], p=[0.86, 0.07, 0.07])),
             shift_mm=triple(rng.normal(0, 0.4, 3)) if happens(0.25) else nothing,
             rotation_deg=triple(rng.uniform(-0.5, 0.5, 3)) if happens(0.2) else nothing,
             motion=Motion.random(rng) if happens(0.1) else None,
@@ -72,7 +72,7 @@ class Scanner:
             truncation_axis=int(rng.integers(0, 3)),
             bias=rng.uniform(0.015, 0.19),
             bias_knot_mm=rng.uniform(50, 90),
-            noise=rng.uniform(0.005, 0.06),
+            noise=float(np.exp(rng.uniform(np.log(0.004), np.log(0.045)))),
             spike=rng.uniform(0.01, 0.06) if happens(0.03) else 0.0,
             spike_period_mm=triple(np.exp(rng.uniform(np.log(3), np.log(60), 3)) * rng.choice([-1, 1], 3)),
             gamma=float(np.exp(rng.normal(0, 0.12))),
@@ -103,6 +103,8 @@ class Scanner:
         ]
         bias = Bias(self.bias_knot_mm, shape, spacing_mm, generator)
         spike = Spike(self.spike_period_mm, shape, spacing_mm) if self.spike > 0 else None
+        thickness = self.slice_mm if self.slice_axis == 0 else 0.0
+        count = max(1, math.ceil(shape[0] * spacing_mm[0] / max(thickness, spacing_mm[0])))
         offsets = torch.randint(POOL_SIZE, (2,), generator=generator, device=generator.device).tolist()
         image = torch.empty_like(signal) if mask is None else torch.zeros_like(signal)
         for slab in lines[0]:
@@ -117,10 +119,8 @@ class Scanner:
             box = (slices, slice(rows[0].start, rows[-1].stop), slice(columns[0].start, columns[-1].stop))
             value = _resolved(signal, slab, rows, columns)
             value.mul_(bias.slab(*box).mul_(self.bias).sub_(math.log(top)).exp_())
-            count = math.prod(shape[1:])
             real, imaginary = (
-                gaussian((slab.stop - slab.start, *shape[1:]), offset + slab.start * count, device)[:, box[1], box[2]]
-                for offset in offsets
+                sliced_gaussian(slices, shape, count, offset, device)[:, box[1], box[2]] for offset in offsets
             )
             value.add_(real, alpha=self.noise)
             if spike is not None:

@@ -180,14 +180,14 @@ def random_necrosis(rng: np.random.Generator) -> tuple[float, float]:
 
 
 def high_grade_glioma(site: Site) -> Lesion:
-    """A glioblastoma-like tumour: a mostly enhancing core of 0.8 to 120 ml round necrosis, oedema of 4 to 26 mm.
+    """A glioblastoma-like tumour: a mostly enhancing core of 0.8 to 110 ml round necrosis, oedema of 4 to 26 mm.
 
     Volumes, shares and reach are spread as those of expert label maps are (benchmarks/realism.py).
     """
     rng = site.rng
     shape = GliomaShape.random(
         rng,
-        core_ml=float(np.clip(np.exp(rng.normal(np.log(24.0), 1.2)), 0.8, 120.0)),
+        core_ml=float(np.clip(np.exp(rng.normal(np.log(22.0), 1.25)), 0.8, 110.0)),
         front_mm=rng.uniform(1.5, 4.0),
         oedema_mm=log_uniform(rng, 4.0, 26.0),
     )
@@ -206,7 +206,7 @@ def high_grade_glioma(site: Site) -> Lesion:
         enhancing_t2=log_uniform(rng, 0.06, 0.16),
         oedema_t1=log_uniform(rng, 1.05, 1.8),
         oedema_t2=log_uniform(rng, 0.12, 0.3),
-        uptake=log_uniform(rng, 0.35, 2.4),
+        uptake=log_uniform(rng, 0.3, 1.8),
         uptake_spread=rng.uniform(0.15, 0.7),
         core_texture=rng.uniform(0.05, 0.25) if rng.random() < 0.7 else rng.uniform(0.25, 0.5),
         haemorrhage=rng.uniform(0.3, 1.0) if rng.random() < 0.25 else 0.0,
@@ -221,7 +221,7 @@ def high_grade_glioma(site: Site) -> Lesion:
 
 
 def low_grade_glioma(site: Site) -> Lesion:
-    """A core of 8 to 105 ml without enhancement but for a rare spot (a tenth); pushing or infiltrating its surroundings."""
+    """A core of 8 to 105 ml without enhancement but for a spot in a tenth; pushing or infiltrating its surroundings."""
     rng = site.rng
     pushing = bool(rng.random() < 0.4)
     mismatch = bool(rng.random() < 0.3)

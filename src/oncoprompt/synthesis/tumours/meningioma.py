@@ -153,7 +153,7 @@ def _body_and_tail(site: Site, voxel: Voxel, dura: Tensor, base: str, shape: Men
     if shape.en_plaque:
         # a plaque keeps to the curve of the dura
         thickness = shape.height_mm * (1 - (across / shape.radius_mm) ** 2)
-        body = torch.minimum(thickness - dura, shape.radius_mm - across)
+        body = torch.minimum(thickness - dura.abs(), shape.radius_mm - across)
     else:
         along = offset @ inward - shape.rise * shape.height_mm
         extent = ((across / shape.radius_mm) ** 2 + (along / shape.height_mm) ** 2).clamp_min(1e-4).sqrt()
