@@ -141,6 +141,7 @@ def test_a_complementary_partner_trains_every_part_of_the_mixer_and_lowers_the_l
 def test_the_loss_is_the_weighted_sum_of_its_parts():
     weights = {"alone_weight": 0.25, "consistency": 2.0, "contrast": 3.0}
     loss = mix_features(recipe(), config("complementary", **weights)).loss
+    torch.nn.init.normal_(loss.memory)
     found = loss(small_network(), partnered("complementary"))
     parts = found.parts
     alone = parts["prompt"] + parts["modal"] + parts["fusion"]
