@@ -71,12 +71,7 @@ def _read(data: Path, schema: str | None, talk: Talk) -> tuple[list[CaseFiles], 
 
     files = find_cases(data)
     with talk.step(f"Reading {len(files)} case{'' if len(files) == 1 else 's'}"):
-        try:
-            return files, list(read_cases(data, schema))
-        except InputError as error:
-            if schema is None and "schema=" in str(error):
-                raise InputError(f"{error} Here: --schema NAME.") from error
-            raise
+        return files, list(read_cases(data, schema))
 
 
 Scores = tuple[str, dict[str, float], dict[str, float]]

@@ -148,7 +148,11 @@ def convert(
     return np.asarray(table[checked], dtype=np.uint8)
 
 
-def refuse_to_guess(label_map: NDArray[np.generic]) -> InputError:
+class UnnamedSchemaError(InputError):
+    """A label map whose numbers nobody has given a meaning."""
+
+
+def refuse_to_guess(label_map: NDArray[np.generic]) -> UnnamedSchemaError:
     """The error for a label map that comes without a schema, saying what its values mean in each."""
     found = _present(label_map)
     asked = 4 if 4 in found else max(found, default=0)
@@ -158,9 +162,9 @@ def refuse_to_guess(label_map: NDArray[np.generic]) -> InputError:
         if (component := schema.meaning(asked)) is not None
     ]
     meant = f"{asked} means {', '.join(meanings)}" if meanings else f"{asked} has no meaning in any"
-    return InputError(
+    return UnnamedSchemaError(
         f"The label map holds values {_listed(found)} and names no label schema: {meant}. "
-        f"Say which it is, schema=... with one of {', '.join(names())}."
+        f"Say which it is, schema=NAME or --schema NAME in the shell, with one of {', '.join(names())}."
     )
 
 

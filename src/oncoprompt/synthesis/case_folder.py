@@ -11,6 +11,7 @@ from pathlib import Path
 from oncoprompt.errors import InputError
 from oncoprompt.study import LabelSchema, Study, read_label_map, schemas
 from oncoprompt.study.channels import split_extension
+from oncoprompt.study.schemas import UnnamedSchemaError
 from oncoprompt.synthesis.case import LabelledCase
 
 _LABEL_MAP = re.compile(r"(^|[^a-z0-9])seg$")
@@ -73,8 +74,9 @@ def read_cases(folder: Path, schema: LabelSchema | str | None = None, at_least: 
     """Read the labelled cases of a folder one after another, in the order of their names.
 
     ``schema`` is that of every label map, or None for the schema each file names. A case that cannot be read is passed
-    over with a warning that names it. Raises InputError at once as `find_cases` does, for an unknown schema and for
-    fewer than ``at_least`` labelled cases, and at the end where fewer could be read.
+    over with a warning that names it, but one whose schema nobody names raises. Raises InputError at once as
+    `find_cases` does, for an unknown schema and for fewer than ``at_least`` labelled cases, and at the end where fewer
+    could be read.
     """
     known = schemas.get(schema) if isinstance(schema, str) else schema
     cases = find_cases(folder)
@@ -90,6 +92,9 @@ def _readable(
     for files in cases:
         try:
             case = files.read(schema)
+        except UnnamedSchemaError:
+            # what is missing here is missing for every case, and whoever asks can say it once
+            raise
         except (InputError, OSError) as error:
             reason = f" '{files.name}' cannot be read: {error}"
             _log.warning("Case '%s' is left out: %s", files.name, error)
