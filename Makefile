@@ -40,7 +40,7 @@ train: $(STAMP) ## Train from CONFIG into OUT; goes on from OUT/state.pt where t
 
 benchmark: $(STAMP) ## Print every figure the README quotes, and keep them in benchmarks/results/
 	@mkdir -p benchmarks/results
-	@for name in real_gliomas channel_subsets speed; do echo "== $$name"; \
+	@for name in real_gliomas channel_subsets speed generator; do echo "== $$name"; \
 	  $(BIN)/python benchmarks/$$name.py --markdown benchmarks/results/$$name.md || exit 1; done
 
 clean: ## Remove the environment, caches and results of the demo
