@@ -7,8 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oncoprompt.synthesis.fields import sample
-
 FAMILIES = ("high-grade glioma", "low-grade glioma", "metastases", "meningioma", "post-treatment glioma", "healthy")
 
 
@@ -78,10 +76,6 @@ class Lesion:
     def label_map(self) -> Tensor:
         """Labels ``[K, J, I]`` of the 2 mm grid: 1 NETC, 2 SNFH, 3 ET, 4 RC (brats2024-gli)."""
         return labels_of(self.levels)
-
-    def at(self, points_mm: Tensor) -> Tensor:
-        """Levels ``[5, k, j, i]`` at points in mm."""
-        return sample(self.levels, points_mm)
 
 
 def labels_of(levels: Tensor) -> Tensor:

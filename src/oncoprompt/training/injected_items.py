@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from oncoprompt.errors import InputError
 from oncoprompt.synthesis.case import LabelledCase
-from oncoprompt.synthesis.fields import box_points
+from oncoprompt.synthesis.generate import case_of
 from oncoprompt.synthesis.injection import Injection, inject
-from oncoprompt.synthesis.relaxometry import CHANNELS
 from oncoprompt.synthesis.subject import Subject
 from oncoprompt.training.augmentation import NO_CHANGE, Augmentation
 from oncoprompt.training.case_items import CasePatient
@@ -71,5 +69,4 @@ def injected_case(cases: Sequence[LabelledCase], rng: np.random.Generator) -> La
 
 def healthy_case(seed: int) -> LabelledCase:
     """A synthetic healthy head at 1 mm, a function of the seed."""
-    picture = Subject.random(seed, "healthy").picture(box_points(1.0, torch.device("cpu")), (1.0, 1.0, 1.0))
-    return LabelledCase(f"healthy-{seed}", CHANNELS, picture.images, picture.labels, picture.mask)
+    return case_of(Subject.random(seed, "healthy"), f"healthy-{seed}")
