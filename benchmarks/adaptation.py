@@ -19,7 +19,7 @@ import torch
 
 from oncoprompt import Study
 from oncoprompt.adaptation.weight_averaging import average_weights
-from oncoprompt.cli.box_protocol import BOX_PROTOCOL, box_dice
+from oncoprompt.experiments.protocol import BOX_PROTOCOL, box_dice
 from oncoprompt.methods.msm_seg import MSMSeg
 from oncoprompt.methods.msm_seg.method import MSMSegMethod
 from oncoprompt.methods.weight_files import BUNDLED
@@ -62,7 +62,7 @@ class HeldOut:
     draws: int
 
     def scores(self, network: MSMSeg) -> dict[str, float]:
-        """Mean Dice of each region that is there (cli.box_protocol)."""
+        """Mean Dice of each region that is there (experiments.protocol)."""
         return (
             box_dice(MSMSegMethod(network, MODEL, "", torch.device("cpu")), self.study, self.truth, JITTER, self.draws)
             or {}

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from oncoprompt.adaptation.weight_averaging import average_weights
-from oncoprompt.cli.box_protocol import BOX_PROTOCOL, box_dice, boxless_dice
+from oncoprompt.experiments.protocol import BOX_PROTOCOL, box_dice, boxless_dice
 from oncoprompt.methods.msm_seg import MSMSeg
 from oncoprompt.methods.msm_seg.method import MSMSegMethod
 from oncoprompt.methods.msm_seg.region import RegionPolicy

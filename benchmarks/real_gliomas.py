@@ -7,16 +7,15 @@ Nothing here has been trained on a real scan.
 """
 
 import argparse
-import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oncoprompt import Box, Session, Study
+from oncoprompt import Study
 from oncoprompt.evaluation import dice
+from oncoprompt.experiments.protocol import boxless_dice, moved_box
 from oncoprompt.methods.registry import load_model
-from oncoprompt.prompts import jitter_box
 from oncoprompt.study import REGIONS, read_label_map
 
 DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "brats2021"
@@ -71,22 +70,16 @@ def main() -> None:
     ]
     for folder in sorted(p for p in options.data.iterdir() if p.is_dir()):
         study = Study.read(folder)
-        truth = read_label_map(folder / f"{folder.name}-seg.nii.gz", schema="brats2021").region_masks()
-        tight = Box.around(truth["WT"], study.grid).to_voxels(study.grid)
-        rng = np.random.default_rng(zlib.crc32(folder.name.encode()))
+        labels = read_label_map(folder / f"{folder.name}-seg.nii.gz", schema="brats2021")
+        truth = labels.region_masks()
         mine: list[dict[str, float]] = []
         theirs: list[dict[str, float]] = []
-        session = Session(study, model=model)
-        for _ in range(options.repeats):
-            box = jitter_box(tight, options.jitter, rng, study.grid.shape)
-            result = session.segment(Box.from_voxels(box, study.grid))
+        for result in moved_box(options.jitter, options.repeats).answers(model, study, truth["WT"]):
             mine.append(scores({r: result.mask(r) for r in REGIONS}, truth))
-            theirs.append(scores(otsu_in_box(study, box), truth))
-        result = session.segment()
-        alone = scores({r: result.mask(r) for r in REGIONS}, truth)
+            theirs.append(scores(otsu_in_box(study, result.provenance.prompts[0].to_voxels(study.grid)), truth))
         boxed.append({r: mean(mine, r) for r in mine[0]})
         classical.append({r: mean(theirs, r) for r in theirs[0]})
-        unboxed.append(alone)
+        unboxed.append(boxless_dice(model, study, labels))
         lines.append(row(folder.name, boxed[-1], unboxed[-1], classical[-1]))
     means = [{r: mean(rows, r) for r in REGIONS} for rows in (boxed, unboxed, classical)]
     lines.append(row("mean", *means))

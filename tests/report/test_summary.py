@@ -1,6 +1,7 @@
 """Summaries and tables hold the numbers of the segmentation, as JSON types."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,8 +35,20 @@ def segmentation(study) -> Segmentation:
 
 def test_volumes_are_millilitres_and_parts_are_counted(study, segmentation):
     regions = summarise(study, segmentation)["regions"]
-    assert regions["WT"] == {"volume_ml": pytest.approx((64 + 8) * 5.0 / 1000), "count": 2}
-    assert regions["TC"] == regions["ET"] == {"volume_ml": pytest.approx(8 * 5.0 / 1000), "count": 1}
+    assert regions["WT"]["volume_ml"] == pytest.approx((64 + 8) * 5.0 / 1000)
+    assert regions["TC"]["volume_ml"] == regions["ET"]["volume_ml"] == pytest.approx(8 * 5.0 / 1000)
+    assert [regions[region]["count"] for region in ("WT", "TC", "ET")] == [2, 1, 1]
+
+
+def test_weights_without_calibration_say_so_and_give_no_interval(study, segmentation):
+    summary = summarise(study, segmentation)
+    assert (summary["probabilities"], summary["interval_share"]) == ("uncalibrated", None)
+    assert summary["regions"]["WT"]["volume_interval_ml"] is None
+
+
+def test_warnings_are_told(study, segmentation):
+    warned = replace(segmentation, warnings=("Check the box.",))
+    assert summarise(study, warned)["warnings"] == ["Check the box."]
 
 
 def test_lesions_model_prompts_timings_and_grid_are_told(study, segmentation):

@@ -29,7 +29,20 @@ def test_regions_hold_the_labels_of_the_edition(name: str) -> None:
 
 
 def test_there_is_no_schema_without_a_test() -> None:
-    assert set(schemas.names()) == set(EDITIONS)
+    assert set(schemas.names()) == {*EDITIONS, "men-rt"}
+
+
+def test_a_gross_tumour_volume_is_whole_tumour_and_core_and_tells_nothing_of_enhancement() -> None:
+    masks = schemas.get("men-rt").region_masks(np.array([0, 1]))
+    assert {region: mask.tolist() for region, mask in masks.items()} == {
+        "WT": [False, True],
+        "TC": [False, True],
+        "ET": [False, False],
+    }
+    with pytest.raises(InputError, match=r"brats2023 .* cannot express GTV \(gross tumour volume; 1 voxels"):
+        convert(np.array([0, 1]), "men-rt", "brats2023")
+    with pytest.raises(InputError, match=r"men-rt .* has no SNFH and cannot hold"):
+        schemas.get("men-rt").from_regions({region: np.ones((2, 2, 2)) for region in REGIONS})
 
 
 @pytest.mark.parametrize("name", EDITIONS)

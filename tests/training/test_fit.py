@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from oncoprompt.errors import InputError
-from oncoprompt.training.fit import TrainingError, fit
+from oncoprompt.training.checkpoint import TrainingError
+from oncoprompt.training.fit import fit
 from training.toy import ToyItem, ToyItems, losses, toy_config, toy_loss, toy_model
 
 
@@ -160,3 +162,19 @@ def test_a_state_that_would_run_code_is_refused(tmp_path):
     torch.save({"format": 1, "run": os.system}, tmp_path / "state.pt")
     with pytest.raises(InputError, match="cannot be read"):
         fit(toy_config(), toy_model(), ToyItems(), toy_loss, tmp_path, resume=tmp_path / "state.pt")
+
+
+def test_bf16_computes_in_half_precision_and_keeps_full_weights(tmp_path):
+    seen: list[torch.dtype] = []
+
+    def loss(model, item):
+        seen.append(model[0](item.inputs).dtype)
+        return toy_loss(model, item)
+
+    config = replace(toy_config(), run=replace(toy_config().run, precision="bf16-mixed"))
+    model = toy_model()
+    before = model[0].weight.detach().clone()
+    assert fit(config, model, ToyItems(), loss, tmp_path).step == 12
+    assert set(seen) == {torch.bfloat16}
+    assert model[0].weight.dtype == torch.float32
+    assert not torch.equal(model[0].weight, before)

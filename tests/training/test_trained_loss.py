@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from oncoprompt.errors import InputError
-from oncoprompt.training.fit import TrainedLoss, fit
+from oncoprompt.training.fit import fit
+from oncoprompt.training.loss import TrainedLoss
 from training.test_fit import StopsAt
 from training.toy import ToyItems, ToyLoss, losses, toy_config, toy_loss, toy_model
 

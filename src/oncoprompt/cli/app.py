@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from oncoprompt import __version__
-from oncoprompt.cli import demo, finetune, info, mix, models, segment, synthesize, train
+from oncoprompt.cli import data, demo, evaluate, experiment, finetune, info, mix, models, segment, synthesize, train
 from oncoprompt.cli.console import say
 
 
@@ -42,5 +42,8 @@ app.command("synthesize", epilog=synthesize.EXAMPLE)(synthesize.synthesize)
 app.command("train", epilog=train.EXAMPLE)(train.train)
 app.command("finetune", epilog=finetune.EXAMPLE)(finetune.finetune)
 app.command("mix", epilog=mix.EXAMPLE)(mix.mix)
+app.command("evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
+app.add_typer(data.app, name="data")
+app.add_typer(experiment.app, name="experiment")
 app.add_typer(models.app, name="models")
 app.command("info", epilog=info.EXAMPLE)(info.info)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oncoprompt.cli.box_protocol import BOX_PROTOCOL, box_dice
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.options import DEFAULT_MODEL, Quiet, Verbose
 from oncoprompt.errors import InputError
@@ -79,6 +78,7 @@ Scores = tuple[str, dict[str, float], dict[str, float]]
 
 def _scores(file: CaseFiles, schema: str | None, models: Sequence[Method]) -> Scores | None:
     """Name of a case and its Dice by the model before and after; None where it has no tumour."""
+    from oncoprompt.experiments.protocol import box_dice
     from oncoprompt.study import Study, read_label_map
 
     study, truth = Study.read(file.folder), read_label_map(file.label_map, schema)
@@ -88,6 +88,8 @@ def _scores(file: CaseFiles, schema: str | None, models: Sequence[Method]) -> Sc
 
 def _comparison(rows: Sequence[Scores | None], held_out: bool) -> str:
     """The table of Dice before and after, headed by what it is worth."""
+    from oncoprompt.experiments.protocol import BOX_PROTOCOL
+
     kind = (
         "Dice on the case that was held out"
         if held_out

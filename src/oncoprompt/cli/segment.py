@@ -159,6 +159,11 @@ def _write(
 def _told(summary: Mapping[str, Any]) -> str:
     lines = [
         f"{region}  {numbers['volume_ml']:9.2f} ml in {numbers['count']} part{'s' if numbers['count'] != 1 else ''}"
+        f"{_range(numbers['volume_interval_ml'], summary['interval_share'])}"
         for region, numbers in summary["regions"].items()
     ]
     return "\n".join([*lines, f"{summary['outputs']['label_map']} ({summary['schema']})"])
+
+
+def _range(interval: Sequence[float] | None, share: float | None) -> str:
+    return "" if interval is None else f"  ({share:.0%} interval {interval[0]:.2f} to {interval[1]:.2f} ml)"

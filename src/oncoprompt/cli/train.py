@@ -19,18 +19,25 @@ def train(
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Train a model; Ctrl-C saves the state, and --resume goes on from it as if it had never stopped."""
+    """Train a model; Ctrl-C saves the state, and --resume goes on from it as if it had never stopped.
+
+    The configuration says on what: synthetic people, or a data set of labelled cases; and on how many processes, which
+    torchrun or SLURM may start.
+    """
     talk = Talk(quiet, max(1, verbose))
     with talk.errors_told():
+        from oncoprompt.cli.validation import validator
         from oncoprompt.training.adapted import adapt
         from oncoprompt.training.config import TrainingConfig
         from oncoprompt.training.feature_mixed import mix_features
-        from oncoprompt.training.fit import STATE_FILE, fit
+        from oncoprompt.training.fit import BEST_FOLDER, STATE_FILE, fit
+        from oncoprompt.training.processes import is_first
         from oncoprompt.training.recipe import build
 
         if out.exists() and not out.is_dir():
             raise InputError(f"Output '{out}' is a file; give a folder.")
         settings = TrainingConfig.read(config)
+        validate = validator(settings)
         with talk.step("Building the network"):
             recipe = build(settings)
         if settings.adaptation.kind != "none":
@@ -38,6 +45,9 @@ def train(
                 recipe = adapt(recipe, settings, out)
         recipe = mix_features(recipe, settings)
         state = out / STATE_FILE if resume else None
-        done = fit(settings, recipe.model, recipe.items, recipe.loss, out, state)
-        if not quiet:
-            say(f"{done.step} steps, {done.index} items, {done.elapsed_s / 60.0:.1f} minutes: {out}")
+        done = fit(settings, recipe.model, recipe.items, recipe.loss, out, state, validate)
+        if quiet or not is_first():
+            return
+        say(f"{done.step} steps, {done.index} items, {done.elapsed_s / 60.0:.1f} minutes: {out}")
+        if done.best_score is not None:
+            say(f"best mean Dice {done.best_score:.3f}, after step {done.best_step}: {out / BEST_FOLDER}")

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oncoprompt.errors import InputError
+from oncoprompt.prompts import Box
 from oncoprompt.study import REGIONS, Study, schemas, write_nifti
 
 if TYPE_CHECKING:
     from oncoprompt.geometry import Grid
+    from oncoprompt.inference.calibration import Calibration
     from oncoprompt.methods.interface import Prompt, RegionProbabilities
 
 
@@ -43,12 +45,18 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """Probabilities of WT, TC and ET on the study's grid, ET inside TC inside WT voxel by voxel."""
+    """Probabilities of WT, TC and ET on the study's grid, ET inside TC inside WT voxel by voxel.
+
+    ``probabilities`` are the network's own; ``probability`` gives the calibrated ones where the weights have a
+    calibration. ``warnings`` are sentences about the scan and the boxes.
+    """
 
     study: Study
     probabilities: RegionProbabilities
     provenance: Provenance
     threshold: float = 0.5
+    calibration: Calibration | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def grid(self) -> Grid:
@@ -56,9 +64,12 @@ class Segmentation:
         return self.study.grid
 
     def probability(self, region: str) -> NDArray[np.float32]:
-        """Probability (I, J, K) of a region: "WT", "TC" or "ET"."""
+        """Probability (I, J, K) of a region, "WT", "TC" or "ET": calibrated, or the network's own.
+
+        Calibration moves no probability across 0.5, so the mask stays as it is.
+        """
         out = np.zeros(self.grid.shape, dtype=np.float32)
-        out[self._window] = self.probabilities.values[_index(region)]
+        out[self._window] = self._calibrated[_index(region)]
         return out
 
     def mask(self, region: str) -> NDArray[np.bool_]:
@@ -78,6 +89,26 @@ class Segmentation:
         """Volume of a region in millilitres."""
         inside = np.count_nonzero(self.probabilities.values[_index(region)] > self.threshold)
         return float(inside) * self.grid.voxel_volume_ml
+
+    def volume_interval_ml(self, region: str) -> tuple[float, float] | None:
+        """Lowest and highest volume (ml) of a region to expect, from the errors on held-out studies with one box.
+
+        None where the weights have no calibration, and where no box was drawn.
+        """
+        index = _index(region)
+        if self.calibration is None or not any(isinstance(prompt, Box) for prompt in self.provenance.prompts):
+            return None
+        return self.calibration.volumes[REGIONS[index]].interval_ml(self.volume_ml(region))
+
+    @property
+    def interval_share(self) -> float | None:
+        """The share of studies whose true volume lies in `volume_interval_ml`; None without calibration."""
+        return None if self.calibration is None else self.calibration.volumes[REGIONS[0]].share
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the weights have a calibration."""
+        return self.calibration is not None
 
     def count(self, region: str) -> int:
         """Connected components (26 neighbours) of a region."""
@@ -105,6 +136,11 @@ class Segmentation:
     def save(self, path: str | os.PathLike[str], schema: str = "brats2023") -> None:
         """Write the label map as NIfTI with the study's grid and header codes; the schema's name goes along."""
         write_nifti(path, self.label_map(schema), like=self.study, schema=schema)
+
+    @cached_property
+    def _calibrated(self) -> NDArray[np.float32]:
+        values = self.probabilities.values
+        return values if self.calibration is None else self.calibration.probabilities(values)
 
     @property
     def _window(self) -> tuple[slice, slice, slice]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,16 +13,21 @@ from numpy.typing import NDArray
 
 from oncoprompt import __version__
 from oncoprompt.errors import InputError
+from oncoprompt.inference.box_check import box_warnings
+from oncoprompt.inference.calibration import calibration_of
+from oncoprompt.inference.familiarity import intensity_statistics
 from oncoprompt.inference.search import places_of_interest
 from oncoprompt.inference.segmentation import Provenance, Segmentation
 from oncoprompt.methods.interface import Encoding, Method, Prompt, RegionProbabilities
 from oncoprompt.methods.registry import load_model
 from oncoprompt.prompts import Box, Click
 from oncoprompt.study import Study
+from oncoprompt.study.foreground import foreground_mask
 
 if TYPE_CHECKING:
     import torch
 
+_LOG = logging.getLogger(__name__)
 _MOST_ENCODINGS = 8
 
 
@@ -33,6 +40,7 @@ class Session:
     def __init__(self, study: Study, model: str | Method = "msm-seg-compact", device: str = "auto") -> None:
         self.study = study
         self._model = load_model(model, _device(device)) if isinstance(model, str) else model
+        self._calibration = calibration_of(self._model, self._model.weights_sha256)
         self._encodings: dict[bytes, Encoding] = {}
         self._prompts: tuple[Prompt, ...] = ()
         self._last: Segmentation | None = None
@@ -46,20 +54,44 @@ class Session:
         prompts = tuple(prompt) if isinstance(prompt, Sequence) else (() if prompt is None else (prompt,))
         self._check(prompts)
         timings: dict[str, float] = {}
-        boxes = [item for item in prompts if isinstance(item, Box)]
+        drawn = [item for item in prompts if isinstance(item, Box)]
         others = [item for item in prompts if not isinstance(item, Box)]
-        if not boxes:
-            boxes = self._search(others, timings)
+        boxes = drawn or self._search(others, timings)
         found = [self._look([box, *others], box, timings) for box in boxes]
         joined = _join(found) if found else RegionProbabilities(np.zeros((3, 1, 1, 1), np.float32), (0, 0, 0))
         self._prompts = prompts
         provenance = Provenance(self._model.name, self._model.weights_sha256, prompts, __version__, timings)
-        self._last = Segmentation(self.study, joined, provenance)
+        warnings = (*self._unfamiliar, *self._misplaced(drawn, found))
+        for warning in warnings:
+            _LOG.warning("%s", warning)
+        self._last = Segmentation(self.study, joined, provenance, calibration=self._calibration, warnings=warnings)
         return self._last
 
     def click(self, click: Click) -> Segmentation:
         """Correct the last answer with one more click; nothing already looked at is encoded again."""
         return self.segment((*self._prompts, click))
+
+    @cached_property
+    def _unfamiliar(self) -> list[str]:
+        """What looks unlike the training studies, as far as the model's calibration knows them."""
+        if self._calibration is None:
+            return []
+        return self._calibration.familiarity.warnings(intensity_statistics(self.study))
+
+    @cached_property
+    def _head(self) -> NDArray[np.bool_]:
+        """Foreground (I, J, K) of the first channel."""
+        return foreground_mask(next(iter(self.study.channels.values())))
+
+    def _misplaced(self, boxes: Sequence[Box], found: Sequence[RegionProbabilities]) -> list[str]:
+        """What speaks against the boxes that were drawn, each beside its answer."""
+        if not boxes:
+            return []
+        least = 0.0 if self._calibration is None else self._calibration.least_certainty
+        said = []
+        for box, answer in zip(boxes, found, strict=True):
+            said += box_warnings(box.to_voxels(self.study.grid), answer, self._head, least)
+        return said
 
     def _check(self, prompts: Sequence[Prompt]) -> None:
         for item in prompts:

@@ -3,9 +3,9 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -17,7 +17,11 @@ from oncoprompt.methods.interface import Method
 from oncoprompt.methods.msm_seg.checkpoint import load_own, weights_file
 from oncoprompt.methods.msm_seg.config import HIERA_SIZES, HieraConfig, HieraSize, MSMSegConfig
 from oncoprompt.methods.msm_seg.model import MSMSeg
+from oncoprompt.methods.volumetric.config import CORES, VolumetricConfig
 from oncoprompt.methods.weight_files import BUNDLED, find_file, user_folders
+
+if TYPE_CHECKING:
+    from oncoprompt.methods.volumetric.network import VolumetricNetwork
 
 _HIERA = "msm-seg-hiera-"
 _WEIGHTS_ENDING = ".safetensors"
@@ -53,6 +57,9 @@ def list_models() -> list[ModelCard]:
     for size in HIERA_SIZES:
         text = f"MSM-Seg with SAM 2's Hiera {size}; weights come from your own training run."
         cards.append(ModelCard(_HIERA + size, "msm-seg", text, "that of the training data", _find(_HIERA + size)))
+    for core, what in (("dynunet", "MONAI's DynUNet, the network of nnU-Net,"), ("segresnet", "MONAI's SegResNet")):
+        text = f"{what} with box and clicks as input channels; weights come from your own training run."
+        cards.append(ModelCard(core, "volumetric", text, "that of the training data", _find(core)))
     return cards
 
 
@@ -61,23 +68,29 @@ def load_model(name: str, device: str | torch.device = "cpu") -> Method:
 
     Raises InputError for a name that is not known and WeightsError where its weights are missing or damaged.
     """
-    from oncoprompt.methods.msm_seg.method import MSMSegMethod
     from oncoprompt.methods.msm_seg.region import PlanePolicy, RegionPolicy
+    from oncoprompt.methods.region_method import RegionMethod
 
     trained = load_network(name)
-    backbone = trained.network.config.backbone
+    backbone = trained.network.config.backbone if isinstance(trained.network, MSMSeg) else None
     policy = PlanePolicy(plane=backbone.image_size) if isinstance(backbone, HieraConfig) else RegionPolicy()
-    return MSMSegMethod(trained.network, trained.name, trained.sha256, torch.device(device), policy)
+    return RegionMethod(
+        trained.network, trained.name, trained.sha256, torch.device(device), policy, trained.calibration
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
-    """A network with its weights: the name of its kind, the options it was built with, the SHA-256 of the file."""
+    """A network with its weights: the name of its kind, the options it was built with, the SHA-256 of the file.
+
+    ``calibration`` is that section of the weights' manifest, empty where there is none.
+    """
 
     name: str
-    network: MSMSeg
+    network: "MSMSeg | VolumetricNetwork"
     options: Mapping[str, Any]
     sha256: str
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_network(name: str) -> TrainedNetwork:
@@ -98,14 +111,26 @@ def load_network(name: str) -> TrainedNetwork:
     return _read_network(name, weights)
 
 
-def network_config(name: str, options: Mapping[str, Any], origin: str) -> MSMSegConfig:
-    """Configuration of a named network with ``options`` in place of its own values.
+def build_network(name: str, options: Mapping[str, Any], origin: str) -> "MSMSeg | VolumetricNetwork":
+    """A named network with ``options`` in place of its own values, its weights drawn from torch's generator.
 
     Raises InputError for a name or an option that is not known; ``origin`` says where the options come from.
     """
+    if name not in CORES:
+        return MSMSeg(network_config(name, options, origin))
+    # MONAI's networks take seconds to import
+    from oncoprompt.methods.volumetric.network import VolumetricNetwork
+
+    return VolumetricNetwork(updated(VolumetricConfig(CORES[name]), options, origin, "model.options"))
+
+
+def network_config(name: str, options: Mapping[str, Any], origin: str) -> MSMSegConfig:
+    """Configuration of a named MSM-Seg network with ``options`` in place of its own; raises as `build_network`."""
     known = [card.name for card in list_models()]
     if name not in known:
         raise InputError(f"There is no network '{name}'. Known: {', '.join(known)}.")
+    if name in CORES:
+        raise InputError(f"'{name}' is no MSM-Seg network. Those are {', '.join(n for n in known if n not in CORES)}.")
     size = hiera_size(name)
     base = MSMSegConfig.compact() if size is None else MSMSegConfig.hiera(size)
     return updated(base, options, origin, "model.options")
@@ -123,6 +148,11 @@ def _find(name: str) -> Path | None:
 def _how_to_get(name: str) -> str:
     places = ", ".join(str(folder) for folder in user_folders())
     size = hiera_size(name)
+    if name in CORES:
+        return (
+            f"Model '{name}' has no trained weights here: {name}.safetensors was looked for in {places}. Train them "
+            f"with 'oncoprompt train' and model.name = \"{name}\"; random weights never answer."
+        )
     if size is None:
         return f"The weights of '{name}' are missing: {name}.safetensors. Reinstall the package, or put it in {places}."
     return (
@@ -141,13 +171,13 @@ def _read_network(name: str, path: Path) -> TrainedNetwork:
             f"The weights '{path.name}' are damaged: SHA-256 differs from the manifest's. Get them again."
         )
     options = manifest.get("recipe", {}).get("model", {}).get("options", {})
-    network = MSMSeg(network_config(name, options, f"Manifest of '{path.name}'"))
+    network = build_network(name, options, f"Manifest of '{path.name}'")
     try:
         state = load(content)
     except SafetensorError as error:
         raise WeightsError(f"The weights '{path.name}' are damaged: {error}. Get them again.") from error
     load_own(network, state, path.name)
-    return TrainedNetwork(name, network, options, digest)
+    return TrainedNetwork(name, network, options, digest, manifest.get("calibration", {}))
 
 
 def read_manifest(weights: Path) -> dict[str, Any]:

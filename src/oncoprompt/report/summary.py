@@ -48,20 +48,37 @@ class Segmented(Protocol):
     def lesions(self) -> Sequence[Lesion]: ...
     @property
     def provenance(self) -> Provenance: ...
+    @property
+    def calibrated(self) -> bool: ...
+    @property
+    def interval_share(self) -> float | None: ...
+    @property
+    def warnings(self) -> Sequence[str]: ...
     def volume_ml(self, region: str) -> float: ...
+    def volume_interval_ml(self, region: str) -> tuple[float, float] | None: ...
     def count(self, region: str) -> int: ...
 
 
 def summarise(study: Study, segmentation: Segmented, prompts: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    """Volumes (ml) and counts a region, lesions, model, weights' hash, prompts, timings (s) and grid, as JSON types."""
+    """Volumes (ml) and counts a region, lesions, warnings, model, prompts, timings (s) and grid, as JSON types.
+
+    ``volume_interval_ml`` holds the true volume in a share ``interval_share`` of studies; null without calibration.
+    """
     provenance, grid = segmentation.provenance, segmentation.grid
     summary = {
         "study": study.name,
         "channels": list(study.channels),
         "regions": {
-            region: {"volume_ml": round(segmentation.volume_ml(region), 4), "count": segmentation.count(region)}
+            region: {
+                "volume_ml": round(segmentation.volume_ml(region), 4),
+                "volume_interval_ml": _rounded(segmentation.volume_interval_ml(region)),
+                "count": segmentation.count(region),
+            }
             for region in REGIONS
         },
+        "interval_share": segmentation.interval_share,
+        "probabilities": "calibrated" if segmentation.calibrated else "uncalibrated",
+        "warnings": list(segmentation.warnings),
         "lesions": [
             {
                 "id": lesion.id,
@@ -84,6 +101,10 @@ def summarise(study: Study, segmentation: Segmented, prompts: Sequence[Mapping[s
         "version": provenance.version,
     }
     return {name: plain(value) for name, value in summary.items()}
+
+
+def _rounded(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else [round(value, 4) for value in interval]
 
 
 def plain(value: Any) -> Any:

@@ -14,21 +14,23 @@ from oncoprompt.errors import InputError
 REGIONS = ("WT", "TC", "ET")
 """Whole tumour, tumour core, enhancing tumour; each holds the next."""
 
-_COMPONENTS_OF = {"WT": ("NETC", "SNFH", "ET", "CC"), "TC": ("NETC", "ET", "CC"), "ET": ("ET",)}
+_COMPONENTS_OF = {"WT": ("NETC", "SNFH", "ET", "CC", "GTV"), "TC": ("NETC", "ET", "CC", "GTV"), "ET": ("ET",)}
 _NAMES = {
     "NETC": "non-enhancing tumour core",
     "SNFH": "oedema (FLAIR hyperintensity)",
     "ET": "enhancing tumour",
     "CC": "cystic component",
     "RC": "resection cavity",
+    "GTV": "gross tumour volume",
 }
 
 
 @dataclass(frozen=True)
 class LabelSchema:
-    """A named numbering of tumour components: NETC (also NCR), SNFH (also ED), ET, and in some editions CC or RC.
+    """A named numbering of tumour components: NETC (also NCR), SNFH (also ED), ET, and in some editions CC, RC or GTV.
 
-    WT = NETC + SNFH + ET + CC, TC = NETC + ET + CC; the resection cavity RC is outside WT.
+    WT = NETC + SNFH + ET + CC, TC = NETC + ET + CC; the resection cavity RC is outside WT. A gross tumour volume GTV is
+    TC and WT in one: what of it enhances and what swells around it is not told, so ET is empty.
     """
 
     name: str
@@ -71,7 +73,8 @@ class LabelSchema:
     def from_regions(self, masks: Mapping[str, NDArray[np.generic]]) -> NDArray[np.uint8]:
         """Label map of nested masks: ET, TC outside ET as NETC, WT outside TC as SNFH.
 
-        Raises InputError where a region is missing, shapes differ, or ET leaves TC or TC leaves WT.
+        Raises InputError where a region is missing, shapes differ, ET leaves TC or TC leaves WT, or the schema has no
+        number for one of the three.
         """
         missing = [region for region in REGIONS if region not in masks]
         if missing:
@@ -87,7 +90,10 @@ class LabelSchema:
                 )
         label_map = np.zeros(whole.shape, dtype=np.uint8)
         for mask, component in ((whole, "SNFH"), (core, "NETC"), (enhancing, "ET")):
-            label_map[mask] = dict(self.values)[component]
+            value = self.value(component)
+            if value is None:
+                raise InputError(f"Schema {self.describe()} has no {component} and cannot hold regions WT, TC and ET.")
+            label_map[mask] = value
         return label_map
 
 
@@ -96,7 +102,9 @@ _SCHEMAS = (
     LabelSchema("brats2023", (("NETC", 1), ("SNFH", 2), ("ET", 3))),
     LabelSchema("brats2024-gli", (("NETC", 1), ("SNFH", 2), ("ET", 3), ("RC", 4))),
     LabelSchema("brats2024-ped", (("ET", 1), ("NETC", 2), ("CC", 3), ("SNFH", 4))),
+    # nnU-Net's converter of BraTS; the brain tumours of the Medical Decathlon are numbered alike.
     LabelSchema("nnunet", (("SNFH", 1), ("NETC", 2), ("ET", 3))),
+    LabelSchema("men-rt", (("GTV", 1),)),
 )
 
 

@@ -22,8 +22,8 @@ from oncoprompt.synthesis.relaxometry import CHANNELS
 from oncoprompt.training.case_items import CaseItems
 from oncoprompt.training.config import AdaptationSection, TrainingConfig
 from oncoprompt.training.feed import ItemSource
-from oncoprompt.training.fit import TrainedLoss
 from oncoprompt.training.items import ItemConfig, TrainingItem
+from oncoprompt.training.loss import TrainedLoss
 from oncoprompt.training.recipe import Recipe
 from oncoprompt.training.translator import Patches, train_translator
 from oncoprompt.training.unlabelled import pseudo_labelled, read_unlabelled

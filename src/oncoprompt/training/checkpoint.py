@@ -9,36 +9,53 @@ from typing import Any
 
 import torch
 
-from oncoprompt.errors import InputError
+from oncoprompt.errors import InputError, OncoPromptError
 
 FORMAT = 1
 
 
+class TrainingError(OncoPromptError):
+    """A run cannot go on, for example because its loss is not finite any more."""
+
+
 @dataclass
 class Progress:
-    """Where a run stands: optimiser steps done, next item, seconds trained, steps skipped for non-finite losses."""
+    """Where a run stands: optimiser steps done, next item, seconds trained, steps skipped, validations and the best."""
 
     step: int = 0
     index: int = 0
     elapsed_s: float = 0.0
     skipped: int = 0
     skipped_in_a_row: int = 0
+    validated_step: int = 0
+    validated_s: float = 0.0
+    best_step: int = 0
+    best_score: float | None = None
 
 
 def save_state(path: Path, parts: Mapping[str, Any], progress: Progress, config: Mapping[str, Any]) -> None:
-    """Write a state file under a temporary name, then rename it, so that a crash leaves the previous one."""
-    state = {
-        "format": FORMAT,
-        "progress": asdict(progress),
-        "config": dict(config),
-        "random": {"cpu": torch.get_rng_state(), "cuda": _cuda_random_states()},
-        **parts,
-    }
+    """Write a state file under a temporary name, then rename it, so that a crash or a full disk leaves the last one.
+
+    Raises `TrainingError` where it cannot be written.
+    """
+    state = {"format": FORMAT, "progress": asdict(progress), "config": dict(config), **parts}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        torch.save(state, temporary)
+        with temporary.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(temporary, path)
+    # torch's writer turns some failures of the disk into a RuntimeError
+    except (OSError, RuntimeError) as error:
+        raise cannot_write(path, error) from error
     finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what runs that were killed while they saved a state have left beside it."""
+    for temporary in path.parent.glob(f".{path.name}.*"):
         temporary.unlink(missing_ok=True)
 
 
@@ -55,12 +72,9 @@ def load_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def restore_random(random: Mapping[str, Any]) -> None:
-    """Set torch's generators to the stored states; items need none, they are functions of their index."""
-    torch.set_rng_state(random["cpu"])
-    if torch.cuda.is_available() and random["cuda"]:
-        torch.cuda.set_rng_state_all(random["cuda"])
-
-
-def _cuda_random_states() -> list[torch.Tensor]:
-    return torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+def cannot_write(path: Path, error: OSError | RuntimeError) -> TrainingError:
+    """The error for a file that a run cannot write, with what to do."""
+    reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return TrainingError(
+        f"Cannot write '{path}': {reason}. What was saved before is whole; make room on the disk, then resume the run."
+    )

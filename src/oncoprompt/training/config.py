@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 from oncoprompt.errors import InputError
 from oncoprompt.mapping import updated
+from oncoprompt.training.validation import ValidationSection
 
-Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
+Precision = Literal["32-true", "bf16-mixed"]
+Distribution = Literal["auto", "ddp"]
 AdaptationKind = Literal["none", "adversarial", "coral", "prototypes", "mean-teacher", "cyclegan"]
 MixingKind = Literal["none", "complementary", "mixing"]
 MixingStage = Literal["block4", "block8", "block16"]
@@ -37,12 +39,40 @@ class ModelSection:
 class DataSection:
     """`[data]`: where items come from; `options` are the arguments of the item source's own configuration.
 
+    Without `cohort` they are of synthetic people. It is a folder or manifest of labelled cases (in `layout`, labels in
+    `schema`, where these cannot be told from the data), of which the part `part` of the file `split` is trained on; a
+    share `synthetic_share` stays synthetic. Each worker keeps the last `kept_cases` cases in memory (about 15 MB each).
     `workers` processes make items with one thread each, `prefetch` items ahead; 0 makes them in the main process.
+    `pool` is a folder of items drawn before (oncoprompt.training.item_pool); read in order, again from the start after
+    the last.
     """
 
     workers: int = 2
     prefetch: int = 2
+    pool: str | None = None
+    cohort: str | None = None
+    layout: str | None = None
+    schema: str | None = None
+    split: str | None = None
+    part: str = "train"
+    synthetic_share: float = 0.0
+    kept_cases: int = 64
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that the names go together; raises `InputError`."""
+        if self.cohort is not None and self.pool is not None:
+            raise InputError("Training configuration: data.cohort and data.pool are both given. Leave one of them out.")
+        needing = [name for name in ("layout", "schema", "split") if getattr(self, name) is not None]
+        if self.cohort is None and (needing or self.synthetic_share):
+            raise InputError(
+                f"Training configuration: data.{(needing or ['synthetic_share'])[0]} is given without data.cohort, "
+                "the folder or manifest of labelled cases that it belongs to."
+            )
+        if not 0.0 <= self.synthetic_share <= 1.0:
+            raise InputError(
+                f"Training configuration: data.synthetic_share is {self.synthetic_share}. It must be in [0, 1]."
+            )
 
 
 @dataclass(frozen=True)
@@ -68,15 +98,23 @@ class OptimisationSection:
 
 @dataclass(frozen=True)
 class RunSection:
-    """`[run]`: seed, hardware and how often progress is kept."""
+    """`[run]`: seed, hardware and how often progress is kept.
+
+    There are `devices` processes on each of `nodes` machines, and each takes `accumulate` items a step. With
+    `tensorboard`, figures are written for it too, beside log.csv.
+    """
 
     seed: int = 0
     accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    strategy: Distribution = "auto"
     precision: Precision = "32-true"
     threads: int | None = None
     checkpoint_minutes: float = 10.0
     export_minutes: float = 30.0
     log_every: int = 10
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True)
@@ -175,6 +213,7 @@ class TrainingConfig:
     run: RunSection = field(default_factory=RunSection)
     adaptation: AdaptationSection = field(default_factory=AdaptationSection)
     mixing: MixingSection = field(default_factory=MixingSection)
+    validation: ValidationSection = field(default_factory=ValidationSection)
 
     def __post_init__(self) -> None:
         """Check the ranges; raises `InputError` naming the first value that cannot work."""
@@ -184,7 +223,10 @@ class TrainingConfig:
             ("optimisation.warmup_steps", self.optimisation.warmup_steps, 0),
             ("data.workers", self.data.workers, 0),
             ("data.prefetch", self.data.prefetch, 1),
+            ("data.kept_cases", self.data.kept_cases, 1),
             ("run.log_every", self.run.log_every, 1),
+            ("run.devices", self.run.devices, 1),
+            ("run.nodes", self.run.nodes, 1),
         ):
             if value < least:
                 raise InputError(f"Training configuration: {name} is {value}. It must be at least {least}.")
@@ -197,6 +239,11 @@ class TrainingConfig:
             raise InputError(
                 f"Training configuration: optimisation.max_minutes is {self.optimisation.max_minutes}. "
                 "Give a positive number or leave it out."
+            )
+        if self.adaptation.kind == "cyclegan" and self.run.devices * self.run.nodes > 1:
+            raise InputError(
+                "Training configuration: adaptation.kind is 'cyclegan', whose translator one process trains. Set "
+                "run.devices and run.nodes to 1."
             )
         if self.adaptation.kind != "none" and self.mixing.kind != "none":
             raise InputError(

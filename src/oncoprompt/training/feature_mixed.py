@@ -23,8 +23,8 @@ from oncoprompt.mixing.feature_mixing import (
 from oncoprompt.training.adapted import View
 from oncoprompt.training.config import MixingSection, TrainingConfig
 from oncoprompt.training.feed import ItemSource
-from oncoprompt.training.fit import TrainedLoss
 from oncoprompt.training.items import TrainingItem
+from oncoprompt.training.loss import TrainedLoss
 from oncoprompt.training.recipe import Recipe
 
 MEMORY = 16

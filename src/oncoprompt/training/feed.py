@@ -37,18 +37,19 @@ class Fed:
 
 
 class _From(Dataset[Fed]):
-    """Items `first`, `first + 1`, ... without end, as a map-style data set."""
+    """Items `first`, `first + every`, ... without end, as a map-style data set."""
 
-    def __init__(self, items: ItemSource, first: int) -> None:
+    def __init__(self, items: ItemSource, first: int, every: int) -> None:
         self._items = items
         self._first = first
+        self._every = every
 
     def __len__(self) -> int:
-        return _ENDLESS - self._first
+        return (_ENDLESS - self._first) // self._every
 
     def __getitem__(self, offset: int) -> Fed:
         began = time.perf_counter()
-        index = self._first + offset
+        index = self._first + self._every * offset
         try:
             item, problem = self._items.item(index), None
         # An item is a function of its index: raised, the error would end the run, and every run resumed from it.
@@ -57,15 +58,15 @@ class _From(Dataset[Fed]):
         return Fed(index, item, time.perf_counter() - began, problem)
 
 
-def feed(items: ItemSource, first: int, data: DataSection) -> Iterator[Fed]:
-    """Yield items from index `first` on, for ever, in order."""
+def feed(items: ItemSource, first: int, every: int, data: DataSection) -> Iterator[Fed]:
+    """Yield items from index `first` on, one of `every` (the number of processes that share them), in order."""
     loader: DataLoader[Fed] = DataLoader(
-        _From(items, first),
+        _From(items, first, every),
         batch_size=None,
         num_workers=data.workers,
         prefetch_factor=data.prefetch if data.workers else None,
         worker_init_fn=_start_worker,
-        # Without its own generator the loader draws from the global one, and a resumed run would differ.
+        # Without its own generator the loader draws from the global one.
         generator=torch.Generator().manual_seed(first),
     )
     return iter(loader)

@@ -1,63 +1,42 @@
 """The fit loop: any model, any item source, one loss function; resumable to the bit."""
 
+import copy
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Protocol, cast
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import nn
 
-from oncoprompt.errors import InputError, OncoPromptError
+from oncoprompt.errors import InputError
 from oncoprompt.training.averaging import WeightAverage
-from oncoprompt.training.checkpoint import Progress, load_state, restore_random, save_state
+from oncoprompt.training.checkpoint import Progress, load_state, remove_unfinished, save_state
 from oncoprompt.training.config import TrainingConfig
 from oncoprompt.training.export import export_weights
-from oncoprompt.training.feed import Fed, ItemSource, feed, to_device
+from oncoprompt.training.feed import Fed, ItemSource, feed
 from oncoprompt.training.interruption import StopRequest
 from oncoprompt.training.journal import Journal
-from oncoprompt.training.schedule import completed_fraction, learning_rate
+from oncoprompt.training.loss import LossFunction
+from oncoprompt.training.processes import greatest, start_processes
+from oncoprompt.training.schedule import completed_fraction
+from oncoprompt.training.step import Stepper
+from oncoprompt.training.validation import Validate
 
 logger = logging.getLogger("oncoprompt.training")
-MAX_SKIPPED_IN_A_ROW = 20
 STATE_FILE = "state.pt"
-
-
-class Loss(Protocol):
-    """A scalar to minimise and the named parts it is made of."""
-
-    @property
-    def total(self) -> Tensor: ...
-
-    @property
-    def parts(self) -> Mapping[str, float | Tensor]: ...
-
-
-LossFunction = Callable[[nn.Module, Any], Loss]
-
-
-class TrainedLoss(nn.Module):
-    """A loss with parameters or a memory of its own: trained with the model, kept in the state, never exported.
-
-    Its buffers are restored, like the model's, when a step is skipped.
-    """
-
-    def forward(self, model: nn.Module, item: Any) -> Loss:
-        """The loss of one item, as any loss function's."""
-        raise NotImplementedError
-
-    def before_step(self, fraction: float) -> None:
-        """Told the completed fraction of the run before every step."""
-
-    def after_step(self, model: nn.Module) -> None:
-        """Told the model after every step that changed it."""
-
-
-class TrainingError(OncoPromptError):
-    """A run cannot go on, for example because its loss is not finite any more."""
+BEST_FOLDER = "best"
+_OF_THE_RUN = (
+    ("model", "name"),
+    ("model", "options"),
+    ("run", "seed"),
+    ("adaptation", "kind"),
+    ("mixing", "kind"),
+    ("mixing", "stage"),
+)
 
 
 def fit(
@@ -67,72 +46,72 @@ def fit(
     loss_fn: LossFunction,
     out: Path,
     resume: Path | None = None,
+    validate: Validate | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Progress:
-    """Train `model` on `items`; `out` gets state.pt, log.csv, the weights and their manifest.
+    """Train `model` on `items`; `out` gets state.pt, log.csv, the averaged weights and their manifest.
 
-    `loss_fn(model, item)` runs the model on one item, already on the model's device; a `TrainedLoss` is trained too. A
-    run stopped by SIGINT or SIGTERM saves its state first; `resume` goes on from such a state with the same losses as a
-    run that was never stopped (with `max_minutes` the learning rate follows the time trained, so runs agree as far as
-    their times do).
+    `loss_fn(model, item)` runs the model on one item, already on the model's device; a `TrainedLoss` is trained too.
+    `validate(model)` scores the averaged weights when `[validation]` says so, into validation.csv; the best ones, by
+    their mean score, are kept in best/. A run stopped by SIGINT or SIGTERM saves its state first; `resume` goes on from
+    such a state with the same losses as a run that was never stopped (with `max_minutes` the learning rate follows the
+    time trained, so runs agree as far as their times do). N processes with one item each take the steps of one process
+    with N.
 
-    Raises `InputError` for a state that does not belong to this model or would be overwritten, `TrainingError` after
-    20 steps in a row that had to be skipped because their loss is not finite or their item cannot be made.
+    Raises `InputError` for a state that does not belong to this model or would be overwritten and for hardware that is
+    not there, `TrainingError` after 20 steps in a row that had to be skipped because their loss is not finite or their
+    item cannot be made, and where the state cannot be written.
     """
-    if config.run.threads is not None:
-        torch.set_num_threads(config.run.threads)
     if resume is None and (out / STATE_FILE).exists():
         raise InputError(
             f"'{out}' holds the state of an earlier run. Resume from its {STATE_FILE} or give another folder."
         )
-    out.mkdir(parents=True, exist_ok=True)
-    run = _Run(config, model, loss_fn, out, clock)
-    random = run.load(resume) if resume is not None else None
-    # Workers start before the progress bar's thread does, and before the loop touches the generators.
-    source = feed(items, run.progress.index, config.data)
-    with StopRequest() as stop, Journal(out / "log.csv", run.progress.step, config.run.log_every) as journal:
-        if random is not None:
-            restore_random(random)
-        else:
-            torch.manual_seed(config.run.seed)
-        run.loop(source, journal, stop)
+    fabric = start_processes(config.run)
+    if config.run.threads is not None:
+        torch.set_num_threads(config.run.threads)
+    run = _Run(config, fabric, model, loss_fn, out, validate, clock)
+    if resume is not None:
+        run.load(resume)
+    # Workers start before the progress bar's thread does.
+    source = feed(items, run.progress.index + fabric.global_rank, fabric.world_size, config.data)
+    if fabric.is_global_zero:
+        out.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(out / STATE_FILE)
+    journal = Journal(out, run.progress.step, config.run) if fabric.is_global_zero else nullcontext()
+    with StopRequest() as stop, journal as told:
+        run.loop(source, told, stop)
+    fabric.barrier()
     return run.progress
 
 
 class _Run:
-    """A run in flight: model, optimiser, average and progress, and what is done with them."""
+    """A run in flight: steps, average and progress, and what is written of them."""
 
     def __init__(
-        self, config: TrainingConfig, model: nn.Module, loss_fn: LossFunction, out: Path, clock: Callable[[], float]
+        self,
+        config: TrainingConfig,
+        fabric: Fabric,
+        model: nn.Module,
+        loss_fn: LossFunction,
+        out: Path,
+        validate: Validate | None,
+        clock: Callable[[], float],
     ) -> None:
-        optimisation = config.optimisation
         self.config = config
-        self.loss_fn = loss_fn
+        self.fabric = fabric
         self.out = out
+        self.validate = validate
         self.clock = clock
         self.progress = Progress()
-        self.fabric = Fabric(accelerator=config.run.accelerator, devices=1, precision=config.run.precision)
-        self.model = model.to(self.fabric.device).train()
-        self.trained_loss = loss_fn.to(self.fabric.device) if isinstance(loss_fn, TrainedLoss) else None
-        self.trained = nn.ModuleList([self.model] if self.trained_loss is None else [self.model, self.trained_loss])
-        self.average = WeightAverage(self.model, optimisation.ema_decay)
-        self.optimiser = torch.optim.AdamW(
-            _parameter_groups(self.trained, optimisation.weight_decay),
-            lr=optimisation.learning_rate,
-            betas=optimisation.betas,
-        )
+        self.stepper = Stepper(config, fabric, model, loss_fn)
+        self.average = WeightAverage(model, config.optimisation.ema_decay)
+        # Copied before the first step: what a network keeps of its last item cannot always be copied.
+        self.validated = copy.deepcopy(model).eval() if validate is not None and fabric.is_global_zero else None
 
-    def load(self, path: Path) -> Mapping[str, Any]:
-        """Go on from a stored state and return its random states; raises `InputError` if it is of another model."""
+    def load(self, path: Path) -> None:
+        """Go on from a stored state; raises `InputError` if it is of another model."""
         state = load_state(path)
-        for section, name in (
-            ("model", "name"),
-            ("model", "options"),
-            ("run", "seed"),
-            ("adaptation", "kind"),
-            ("mixing", "kind"),
-            ("mixing", "stage"),
-        ):
+        for section, name in _OF_THE_RUN:
             settings = self.config.to_mapping()[section]
             # a state may be older than a section
             stored, present = state["config"].get(section, settings)[name], settings[name]
@@ -142,141 +121,78 @@ class _Run:
                     f"the configuration has {present!r}. Resume with the configuration of that run."
                 )
         try:
-            self.model.load_state_dict(state["model"])
-            if self.trained_loss is not None or state.get("loss"):
-                (self.trained_loss or nn.Module()).load_state_dict(state.get("loss", {}))
+            self.stepper.load_state_dict(state)
         except RuntimeError as error:
             raise InputError(f"Training state '{path}' does not fit the model: {error}") from error
         self.average.load(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
-        return cast("Mapping[str, Any]", state["random"])
 
-    def save(self) -> None:
-        """Write the state file."""
-        parts = {
-            "model": self.model.state_dict(),
-            "average": self.average.values,
-            "optimiser": self.optimiser.state_dict(),
-            "loss": {} if self.trained_loss is None else self.trained_loss.state_dict(),
-        }
-        save_state(self.out / STATE_FILE, parts, self.progress, self.config.to_mapping())
-
-    def export(self) -> None:
-        """Write the averaged weights and their manifest."""
-        export_weights(self.out, self.average.values, self.progress, self.config.to_mapping())
-
-    def loop(self, source: Iterator[Fed], journal: Journal, stop: StopRequest) -> None:
+    def loop(self, source: Iterator[Fed], journal: Journal | None, stop: StopRequest) -> None:
         """Step until the run is complete or a stop is requested; the state is saved either way."""
-        # The optimiser's state is loaded by now; setting up later keeps Fabric's wrapper in step with it.
-        module, optimiser = self.fabric.setup(_LossModule(self.model, self.loss_fn), self.optimiser)
-        saved = exported = self.progress.elapsed_s
-        began = self.clock() - self.progress.elapsed_s
-        while (fraction := self._fraction()) < 1.0 and not stop.requested:
-            row = self._step(module, optimiser, source, fraction)
-            self.progress.elapsed_s = self.clock() - began
+        self.stepper.start()
+        progress, run = self.progress, self.config.run
+        saved = exported = progress.elapsed_s
+        began = self.clock() - progress.elapsed_s
+        stopped = 0.0
+        while (fraction := self._fraction()) < 1.0 and not stopped:
+            step = progress.step
+            row = self.stepper.step(source, progress, fraction)
             if row is not None:
+                self.average.update(self.stepper.model, step)
+            stopped, progress.elapsed_s = greatest(self.fabric, float(stop.requested), self.clock() - began)
+            if row is not None and journal is not None:
                 journal.record(row, self._fraction())
-            if self.progress.elapsed_s - saved >= 60.0 * self.config.run.checkpoint_minutes:
-                self.save()
-                saved = self.progress.elapsed_s
-            if self.progress.elapsed_s - exported >= 60.0 * self.config.run.export_minutes:
-                self.export()
-                exported = self.progress.elapsed_s
-        self.save()
-        self.export()
+            if not stopped and self._validation_is_due():
+                self._validate(journal)
+                began = self.clock() - progress.elapsed_s
+            if progress.elapsed_s - saved >= 60.0 * run.checkpoint_minutes:
+                self._save()
+                saved = progress.elapsed_s
+            if progress.elapsed_s - exported >= 60.0 * run.export_minutes:
+                self._export()
+                exported = progress.elapsed_s
+        self._save()
+        self._export()
 
     def _fraction(self) -> float:
         return completed_fraction(self.config.optimisation, self.progress.step, self.progress.elapsed_s)
 
-    def _step(self, module: Any, optimiser: Any, source: Iterator[Fed], fraction: float) -> dict[str, float] | None:
-        """One optimiser step over `accumulate` items; None if it had to be skipped."""
-        began, progress, accumulate = time.perf_counter(), self.progress, self.config.optimisation.accumulate
-        rate = learning_rate(self.config.optimisation, progress.step, fraction)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        # A network may keep running statistics, which a skipped step must not have touched.
-        buffers = [(buffer, buffer.clone()) for buffer in self.trained.buffers()]
-        if self.trained_loss is not None:
-            self.trained_loss.before_step(fraction)
-        sums: dict[str, float] = {}
-        times = {"wait_s": 0.0, "item_s": 0.0}
-        problem = None
-        for _ in range(accumulate):
-            asked = time.perf_counter()
-            fed = next(source)
-            times["wait_s"] += time.perf_counter() - asked
-            times["item_s"] += fed.seconds
-            progress.index = fed.index + 1
-            problem = problem or fed.problem
-            if problem is not None:
-                continue
-            total, parts = module(_Carrier(to_device(fed.item, self.fabric.device)))
-            if not bool(torch.isfinite(total)):
-                problem = f"the loss of item {fed.index} is {float(total.detach())}"
-                continue
-            self.fabric.backward(total / accumulate)
-            for name, value in {"loss": total.detach(), **parts}.items():
-                sums[name] = sums.get(name, 0.0) + float(value) / accumulate
-        norm = self._clip(module, optimiser) if problem is None else math.nan
-        if not math.isfinite(norm):
-            optimiser.zero_grad(set_to_none=True)
-            for buffer, before in buffers:
-                buffer.copy_(before)
-            self._skip(problem or f"the gradient up to item {progress.index - 1} is not finite")
-            return None
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        self.average.update(self.model, progress.step)
-        if self.trained_loss is not None:
-            self.trained_loss.after_step(self.model)
-        progress.step += 1
-        progress.skipped_in_a_row = 0
-        seconds = time.perf_counter() - began
-        return {"step": progress.step, **sums, "learning_rate": rate, "norm": norm, "seconds": seconds, **times}
+    def _validation_is_due(self) -> bool:
+        complete = self._fraction() >= 1.0
+        return self.validate is not None and self.config.validation.due(self.progress, complete)
 
-    def _clip(self, module: Any, optimiser: Any) -> float:
-        norm = self.fabric.clip_gradients(
-            module, optimiser, max_norm=self.config.optimisation.clip_norm, error_if_nonfinite=False
-        )
-        return float(norm) if norm is not None else math.nan
-
-    def _skip(self, problem: str) -> None:
+    def _validate(self, journal: Journal | None) -> None:
+        """Score the averaged weights in the first process; the others wait."""
         progress = self.progress
-        progress.skipped += 1
-        progress.skipped_in_a_row += 1
-        logger.warning("Step %d skipped: %s.", progress.step + 1, problem)
-        if progress.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
-            raise TrainingError(
-                f"{MAX_SKIPPED_IN_A_ROW} steps in a row had to be skipped, the last because {problem}. "
-                "Look at that item, or lower optimisation.learning_rate."
-            )
+        progress.validated_step, progress.validated_s = progress.step, progress.elapsed_s
+        if self.validate is not None and self.validated is not None and journal is not None:
+            self.validated.load_state_dict(self.average.values)
+            try:
+                scores = dict(self.validate(self.validated))
+                self._keep_if_best(scores, math.fsum(scores.values()) / max(len(scores), 1), journal)
+            # days of training must not end because cases could not be read for a moment
+            except InputError as error:
+                logger.warning("Validation after step %d failed: %s", progress.step, error)
+        self.fabric.barrier()
 
+    def _keep_if_best(self, scores: Mapping[str, float], mean: float, journal: Journal) -> None:
+        """Record the scores, and export the weights where none were better."""
+        progress, folder = self.progress, self.out / BEST_FOLDER
+        minutes = progress.elapsed_s / 60.0
+        journal.record_validation({"step": progress.step, "minutes": minutes, **scores, "mean": mean})
+        if progress.best_score is None or mean > progress.best_score:
+            progress.best_step, progress.best_score = progress.step, mean
+            folder.mkdir(exist_ok=True)
+            remarks = {"validation": {**scores, "mean": mean}}
+            export_weights(folder, self.average.values, progress, self.config.to_mapping(), remarks)
 
-class _Carrier:
-    """Hides an item from Fabric, which refuses frozen dataclasses and would cast their tensors."""
+    def _save(self) -> None:
+        """Write the state file."""
+        if self.fabric.is_global_zero:
+            parts = {**self.stepper.state_dict(), "average": self.average.values}
+            save_state(self.out / STATE_FILE, parts, self.progress, self.config.to_mapping())
 
-    def __init__(self, item: Any) -> None:
-        self.item = item
-
-
-class _LossModule(nn.Module):
-    """The model and its loss as one module, so that Fabric's precision covers both."""
-
-    def __init__(self, model: nn.Module, loss_fn: LossFunction) -> None:
-        super().__init__()
-        self.model = model
-        self.loss_fn = loss_fn
-
-    def forward(self, carrier: _Carrier) -> tuple[Tensor, Mapping[str, float | Tensor]]:
-        loss = self.loss_fn(self.model, carrier.item)
-        return loss.total, loss.parts
-
-
-def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices and kernels, none for biases, norms and other vectors."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
+    def _export(self) -> None:
+        """Write the averaged weights and their manifest."""
+        if self.fabric.is_global_zero:
+            export_weights(self.out, self.average.values, self.progress, self.config.to_mapping())

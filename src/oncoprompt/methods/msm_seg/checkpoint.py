@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from oncoprompt.errors import WeightsError
 from oncoprompt.methods.msm_seg.config import HieraSize, MSMSegConfig
@@ -141,7 +141,7 @@ def hiera_from_sam2(size: HieraSize = "small", weights: Path | None = None) -> M
     return model
 
 
-def load_own(model: MSMSeg, state: Mapping[str, Tensor], source: str) -> None:
+def load_own(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Fill a network with weights that an earlier run exported; raises WeightsError where they do not fit."""
     own = model.state_dict()
     odd = sorted(set(own) ^ set(state)) or [name for name in own if own[name].shape != state[name].shape]

@@ -41,7 +41,10 @@ class HieraConfig:
 
 @dataclass(frozen=True)
 class MemoryConfig:
-    """MSMA and its dual memory: slices = n and channels = k of the paper; dim is the width of a memory token."""
+    """MSMA and its dual memory: slices = n and channels = k of the paper; dim is the width of a memory token.
+
+    A network built with n = 0 or k = 0 has no such branch; with both it has no memory at all, Z = F.
+    """
 
     slices: int = 4
     channels: int = 3
@@ -78,13 +81,17 @@ class MemoryEncoderConfig:
 
 @dataclass(frozen=True)
 class PromptEncoderConfig:
-    """MCP-Encoder: widths of features and prompt terms at coarse, middle and fine grid, and of DS."""
+    """MCP-Encoder: widths of features and prompt terms at coarse, middle and fine grid, and of DS.
+
+    Without guidance there is no map of the tumour: DS embeds the prompt maps themselves, H = Z + DS(prompt).
+    """
 
     widths: tuple[int, int, int] = (48, 32, 16)
     prompt_widths: tuple[int, int, int] = (16, 16, 16)
     fine_kernel: int = 1
     embed_widths: tuple[int, int] = (4, 16)
     gelu: bool = False
+    guidance: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,7 @@ class DecoderConfig:
     """MF-Decoder: two-way transformer, pixel decoder widths (middle, fine), sub-voxels of a fine position.
 
     guided: the pixel decoder also reads the guidance logits and the channel's own voxels on the fine grid.
+    by_role: every channel role has its own query token and weights of its voxels; else all roles share them.
     """
 
     depth: int = 1
@@ -102,14 +110,16 @@ class DecoderConfig:
     subvoxels: Step = (2, 2, 2)
     guided: bool = True
     gelu: bool = False
+    by_role: bool = True
 
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """Per-voxel softmax over channels: hidden width and kernel of the score network."""
+    """Per-voxel softmax over channels: hidden width and kernel of the score network, or, not learned, their mean."""
 
     hidden: int = 8
     kernel: int = 1
+    learned: bool = True
 
 
 @dataclass(frozen=True)
@@ -117,7 +127,8 @@ class MSMSegConfig:
     """The whole network. dim: width of F; fine_dim, middle_dim: widths of the skips; step: scale between two levels.
 
     descending visits the slices from last to first; bidirectional averages the logits of both directions (inference);
-    clip_slices empties the memory after that many slices (None: never, as in the paper).
+    clip_slices empties the memory after that many slices (None: never, as in the paper). companion: widths at stride 2,
+    4, 8 and 16 of the U-Net whose answer is averaged with this one's (docs/decisions/0011), or None for none.
     """
 
     backbone: CompactConfig | HieraConfig = field(default_factory=CompactConfig)
@@ -133,6 +144,11 @@ class MSMSegConfig:
     descending: bool = False
     bidirectional: bool = False
     clip_slices: int | None = None
+    companion: tuple[int, int, int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.companion is not None and not isinstance(self.backbone, CompactConfig):
+            raise InputError("A companion goes with the compact backbone alone. Leave it out for Hiera.")
 
     @classmethod
     def compact(cls) -> "MSMSegConfig":

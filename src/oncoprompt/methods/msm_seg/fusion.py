@@ -11,6 +11,14 @@ from oncoprompt.methods.msm_seg.mf_decoder import nest, subvoxel_mean
 from oncoprompt.nn.conv import PointwiseConv, plane_or_point
 
 
+class MeanFusion(nn.Module):
+    """Y_t = mean_m Y_{t,m}, which is nested as its terms are."""
+
+    def forward(self, packed: Sequence[Tensor], z: Sequence[Tensor], roles: Tensor) -> Tensor:
+        """M tensors [B, 3, s, d, h, w] -> [B, 3, s, d, h, w]; Z and roles are not looked at."""
+        return torch.stack(list(packed)).mean(0)
+
+
 class Fusion(nn.Module):
     """Y_t = sum_m w_m Y_{t,m}, w = softmax over the channels present, per voxel and region (Eq. 9).
 

@@ -41,17 +41,26 @@ def dice_focal(logits: Tensor, truth: Tensor, recall: float = 0.5) -> Tensor:
 def msm_seg_loss(output: MSMSegOutput, regions: Tensor, recall: float = 0.5) -> Loss:
     """L = L_prompt + mean_m L_modal^m + L_fusion (Eq. 10), each Dice + focal; regions [B, 3, D, H, W]: WT, TC, ET.
 
-    The guidance is compared with WT and the channels' predictions with all regions on the fine grid, against truth
-    averaged over each cell (channel logits there are means over the cell's voxels: a quarter of the time, for the fused
-    prediction is the one compared at full size).
+    The guidance is compared with WT (L_prompt is 0 for a network without it) and the channels' predictions with all
+    regions on the fine grid, against truth averaged over each cell (channel logits there are means over the cell's
+    voxels: a quarter of the time, for the fused prediction is the one compared at full size). A companion has a term of
+    its own.
     """
     truth = regions.to(output.logits.dtype)
     channels = output.channel_logits.shape[1]
     d, h, w = output.channel_logits.shape[-3:]
     pooled = functional.adaptive_avg_pool3d(truth, (d, h, w))
     per_channel = pooled.unsqueeze(1).expand(-1, channels, -1, -1, -1, -1).flatten(0, 1)
-    prompt = dice_focal(output.guidance.flatten(0, 1), per_channel[:, :1], recall)
+    guidance = output.guidance
+    prompt = truth.new_zeros(())
+    if guidance is not None:
+        prompt = dice_focal(guidance.flatten(0, 1), per_channel[:, :1], recall)
     modal = dice_focal(output.channel_logits.flatten(0, 1), per_channel, recall)
-    fusion = dice_focal(output.logits, truth, recall)
+    fusion = dice_focal(output.fused, truth, recall)
     parts = {"prompt": prompt.item(), "modal": modal.item(), "fusion": fusion.item()}
-    return Loss(prompt + modal + fusion, parts)
+    total = prompt + modal + fusion
+    if output.companion is not None:
+        companion = dice_focal(output.companion, truth, recall)
+        parts["companion"] = companion.item()
+        total = total + companion
+    return Loss(total, parts)

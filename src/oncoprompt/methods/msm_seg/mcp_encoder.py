@@ -26,13 +26,13 @@ class PromptProcessor(nn.Sequential):
         super().__init__(first, nn.ReLU(), second, nn.ReLU())
 
 
-class GuidanceEmbedding(nn.Sequential):
+class MapEmbedding(nn.Sequential):
     """DS of the paper: two strided convolutions from the fine to the coarse grid (SAM's mask path)."""
 
-    def __init__(self, dim: int, step: Step, config: PromptEncoderConfig) -> None:
+    def __init__(self, maps: int, dim: int, step: Step, config: PromptEncoderConfig) -> None:
         a, b = config.embed_widths
         super().__init__(
-            nn.Conv3d(1, a, step, stride=step),
+            nn.Conv3d(maps, a, step, stride=step),
             ChannelLayerNorm(a, eps=1e-6),
             activation(config.gelu),
             nn.Conv3d(a, b, step, stride=step),
@@ -40,6 +40,18 @@ class GuidanceEmbedding(nn.Sequential):
             activation(config.gelu),
             PointwiseConv(b, dim),
         )
+
+
+def prompted(maps: Tensor) -> Tensor:
+    """Which samples of maps [B, 3, D, H, W] hold a prompt, 1 or 0 [B, 1, 1, 1, 1, 1]."""
+    return (maps.flatten(1).amax(1) > 0).to(maps.dtype).view(-1, 1, 1, 1, 1, 1)
+
+
+def map_slabs(maps: Tensor, slices: int, depth: int, plane: tuple[int, int]) -> Tensor:
+    """maps [B, 3, D, H, W] averaged over the cells of a level -> its slabs [B * T, 3, depth, h, w]."""
+    shading = functional.adaptive_avg_pool3d(maps, (slices * depth, *plane))
+    slabs: Tensor = shading.unflatten(2, (slices, depth)).movedim(2, 1).flatten(0, 1)
+    return slabs
 
 
 class MCPEncoder(nn.Module):
@@ -68,16 +80,15 @@ class MCPEncoder(nn.Module):
         self.from_fine = plane_or_point(fine_dim, w2, depths[2], config.fine_kernel)
         self.up_fine = PointwiseConv(w1, w2, bias=False)
         self.head = PointwiseConv(w2, 1)
-        self.embed = GuidanceEmbedding(dim, step, config)
+        self.embed = MapEmbedding(1, dim, step, config)
         nn.init.constant_(self.head.bias, -2.0) if self.head.bias is not None else None
 
     def prepare_prompt(self, maps: Tensor, slices: int, planes: Sequence[tuple[int, int]]) -> list[Tensor]:
         """maps [B, 3, D, H, W], (h, w) of the three levels -> their terms [B, T, C, d, h, w], 0 without a prompt."""
-        present = (maps.flatten(1).amax(1) > 0).to(maps.dtype).view(-1, 1, 1, 1, 1, 1)
+        present = prompted(maps)
         terms = []
         for processor, out, depth, plane in zip(self.processors, self.from_prompt, self.depths, planes, strict=True):
-            shading = functional.adaptive_avg_pool3d(maps, (slices * depth, *plane))
-            slabs = shading.unflatten(2, (slices, depth)).movedim(2, 1).flatten(0, 1)
+            slabs = map_slabs(maps, slices, depth, plane)
             terms.append(present * out(processor(slabs)).unflatten(0, (maps.shape[0], slices)))
         return terms
 

@@ -25,11 +25,13 @@ class DualMemory(Generic[Item]):
         """Items of the earlier channels of the open slice, nearest first."""
         return tuple(self._channels)
 
-    def remember_channel(self, item: Item) -> None:
-        """Add the item of the channel just segmented."""
-        self._channels.appendleft(item)
+    def remember_channel(self, item: Item | None) -> None:
+        """Add the item of the channel just segmented, if there is one."""
+        if item is not None:
+            self._channels.appendleft(item)
 
-    def close_slice(self, item: Item) -> None:
-        """Add the fused item of the slice and forget its channels."""
-        self._slices.appendleft(item)
+    def close_slice(self, item: Item | None) -> None:
+        """Add the fused item of the slice, if there is one, and forget its channels."""
+        if item is not None:
+            self._slices.appendleft(item)
         self._channels.clear()

@@ -41,11 +41,15 @@ class MFDecoder(nn.Module):
     constant part (the bias of a head's last layer) makes a direct path from the fine features to the logits.
     """
 
-    def __init__(self, dim: int, middle_dim: int, fine_dim: int, step: Step, config: DecoderConfig) -> None:
+    def __init__(
+        self, dim: int, middle_dim: int, fine_dim: int, step: Step, config: DecoderConfig, guidance: bool = True
+    ) -> None:
         super().__init__()
         w1, w2 = config.widths
+        roles = len(ROLES) if config.by_role else 1
+        self.by_role = config.by_role
         self.subvoxels = config.subvoxels[0] * config.subvoxels[1] * config.subvoxels[2]
-        self.role_tokens = nn.Parameter(torch.randn(len(ROLES), dim))
+        self.role_tokens = nn.Parameter(torch.randn(roles, dim))
         self.extra_tokens = nn.Parameter(torch.randn(config.extra_tokens, dim))
         self.position = FourierPosition(dim)
         self.transformer = TwoWayTransformer(config.depth, dim, config.heads, config.mlp_dim)
@@ -54,8 +58,8 @@ class MFDecoder(nn.Module):
         self.norm = ChannelLayerNorm(w1, eps=1e-6)
         self.up_fine = nn.ConvTranspose3d(w1, w2, step, stride=step)
         self.from_fine = nn.Identity() if fine_dim == w2 else PointwiseConv(fine_dim, w2)
-        self.from_guidance = PointwiseConv(1, w2, bias=False) if config.guided else None
-        detail = torch.randn(len(ROLES), w2, self.subvoxels) / self.subvoxels
+        self.from_guidance = PointwiseConv(1, w2, bias=False) if config.guided and guidance else None
+        detail = torch.randn(roles, w2, self.subvoxels) / self.subvoxels
         self.from_detail = nn.Parameter(detail) if config.guided else None
         self.activation = nn.GELU() if config.gelu else nn.ReLU()
         heads = [MLP((dim, dim, dim, w2 * self.subvoxels)) for _ in range(REGIONS)]
@@ -71,18 +75,18 @@ class MFDecoder(nn.Module):
 
     def tokens(self, role: str, batch: int) -> Tensor:
         """Query token of a channel role followed by the extra tokens: [B, 1 + extra, dim]."""
-        own = self.role_tokens[role_index(role)].unsqueeze(0)
+        own = self.role_tokens[self._index(role)].unsqueeze(0)
         return torch.cat([own, self.extra_tokens]).expand(batch, -1, -1)
 
     def forward(
-        self, h: Tensor, tokens: Tensor, place: Tensor, middle: Tensor, fine: Tensor, guidance: Tensor
+        self, h: Tensor, tokens: Tensor, place: Tensor, middle: Tensor, fine: Tensor, guidance: Tensor | None
     ) -> Tensor:
         """One frame: H [B, dim, 1, h, w], its tokens, middle and fine terms, guidance -> nested [B, 3, s, d, h, w]."""
         grid = h.shape[2:]
         tokens, image = self.transformer(tokens, h.flatten(2).transpose(1, 2), place)
         u = self.up_middle(image.transpose(1, 2).unflatten(2, grid)) + middle
         u = self.up_fine(self.activation(self.norm(u))) + fine
-        if self.from_guidance is not None:
+        if self.from_guidance is not None and guidance is not None:
             u = u + self.from_guidance(guidance)
         u = self.activation(u)
         token = tokens[:, 0]
@@ -94,8 +98,11 @@ class MFDecoder(nn.Module):
         """fine term [B, C, d, h, w] plus a role-specific projection of the channel's own voxels [B, s, d, h, w]."""
         if self.from_detail is None:
             return fine
-        weight = self.from_detail[role_index(role)].expand(len(fine), -1, -1)
+        weight = self.from_detail[self._index(role)].expand(len(fine), -1, -1)
         return torch.baddbmm(fine.flatten(2), weight, detail.flatten(2)).view(fine.shape)
+
+    def _index(self, role: str) -> int:
+        return role_index(role) if self.by_role else 0
 
     def prepare_middle(self, middle: Tensor) -> Tensor:
         """middle skip [N, C, d, h, w] at the width of the pixel decoder."""

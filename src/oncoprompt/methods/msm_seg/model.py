@@ -1,22 +1,24 @@
 """MSM-Seg: encode all frames once, then walk over slices and channels with a dual memory."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from oncoprompt.errors import InputError
 from oncoprompt.methods.msm_seg.compact import CompactBackbone
+from oncoprompt.methods.msm_seg.companion import Companion
 from oncoprompt.methods.msm_seg.config import CompactConfig, MSMSegConfig, role_index
+from oncoprompt.methods.msm_seg.dense_prompt import DensePrompt
 from oncoprompt.methods.msm_seg.frames import Frame, FrameBuilder, split_slices
-from oncoprompt.methods.msm_seg.fusion import Fusion
+from oncoprompt.methods.msm_seg.fusion import Fusion, MeanFusion
 from oncoprompt.methods.msm_seg.hiera import HieraBackbone
 from oncoprompt.methods.msm_seg.mcp_encoder import MCPEncoder
 from oncoprompt.methods.msm_seg.memory import DualMemory
 from oncoprompt.methods.msm_seg.memory_encoder import MemoryEncoder
 from oncoprompt.methods.msm_seg.mf_decoder import MFDecoder, nest, resize_plane, subvoxel_mean, unpack
-from oncoprompt.methods.msm_seg.msma import MSMA, BranchCodes, Projected
+from oncoprompt.methods.msm_seg.msma import MSMA, Codes, Projected
 from oncoprompt.methods.msm_seg.tensors import MSMSegOutput, PromptMaps, Pyramid
 
 SLICES_AT_ONCE = 16
@@ -27,7 +29,7 @@ SLICES_AT_ONCE = 16
 class Walk:
     """What stays the same for every frame of one pass: codes of the grid, query tokens and role numbers, mask size."""
 
-    codes: tuple[BranchCodes, BranchCodes]
+    codes: Codes
     place: Tensor
     queries: list[Tensor]
     names: tuple[str, ...]
@@ -37,10 +39,10 @@ class Walk:
 
 @dataclass(frozen=True)
 class FrameResult:
-    """One frame's Z, guidance logits, nested sub-voxel logits and their means on the fine grid."""
+    """One frame's Z, guidance logits (if any), nested sub-voxel logits and their means on the fine grid."""
 
     z: Tensor
-    guidance: Tensor
+    guidance: Tensor | None
     packed: Tensor
     mean: Tensor
 
@@ -51,7 +53,7 @@ class SliceResult:
 
     fused: Tensor
     channels: Tensor
-    guidance: Tensor
+    guidance: Tensor | None
 
 
 class MSMSeg(nn.Module):
@@ -66,10 +68,16 @@ class MSMSeg(nn.Module):
         else:
             self.backbone = HieraBackbone(c.backbone, c.dim, c.middle_dim, c.fine_dim)
         self.msma = MSMA(c.dim, c.memory)
-        self.memory_encoder = MemoryEncoder(c.dim, c.memory.dim, c.step, c.memory_encoder)
-        self.prompt_encoder = MCPEncoder(c.dim, c.middle_dim, c.fine_dim, c.step, c.prompt_encoder)
-        self.decoder = MFDecoder(c.dim, c.middle_dim, c.fine_dim, c.step, c.decoder)
-        self.fusion = Fusion(c.dim, c.step, c.fusion)
+        remembers = c.memory.slices or c.memory.channels
+        self.memory_encoder = MemoryEncoder(c.dim, c.memory.dim, c.step, c.memory_encoder) if remembers else None
+        self.prompt_encoder: MCPEncoder | DensePrompt
+        if c.prompt_encoder.guidance:
+            self.prompt_encoder = MCPEncoder(c.dim, c.middle_dim, c.fine_dim, c.step, c.prompt_encoder)
+        else:
+            self.prompt_encoder = DensePrompt(c.dim, c.step, c.prompt_encoder)
+        self.decoder = MFDecoder(c.dim, c.middle_dim, c.fine_dim, c.step, c.decoder, c.prompt_encoder.guidance)
+        self.fusion: Fusion | MeanFusion = Fusion(c.dim, c.step, c.fusion) if c.fusion.learned else MeanFusion()
+        self.companion = Companion(c.companion) if c.companion else None
 
     def encode(self, images: Tensor, roles: Sequence[str]) -> Pyramid:
         """images [B, M, D, H, W], one channel role for each of the M channels -> prompt-free features, to be cached."""
@@ -78,18 +86,22 @@ class MSMSeg(nn.Module):
                 f"Images must be [B, M, D, H, W] with one role a channel. Found: {tuple(images.shape)}, roles {roles}."
             )
         pyramid: Pyramid = self.backbone(images, roles)
-        return pyramid
+        return pyramid if self.companion is None else replace(pyramid, companion=self.companion.encode(images, roles))
 
     def decode(self, pyramid: Pyramid, prompt: PromptMaps | None = None) -> MSMSegOutput:
         """Segment encoded frames; without prompt, or where its maps are zero, automatically."""
         output = self._pass(pyramid, prompt, self.config.descending)
+        if self.companion is not None and pyramid.companion is not None:
+            output = replace(output, companion=self.companion.decode(pyramid.companion, prompt))
         if not self.config.bidirectional:
             return output
         other = self._pass(pyramid, prompt, not self.config.descending)
+        both = (output.guidance, other.guidance)
         return MSMSegOutput(
-            nest((output.logits + other.logits) / 2),
+            nest((output.fused + other.fused) / 2),
             nest_channels((output.channel_logits + other.channel_logits) / 2),
-            (output.guidance + other.guidance) / 2,
+            None if both[0] is None or both[1] is None else (both[0] + both[1]) / 2,
+            output.companion,
         )
 
     def forward(self, images: Tensor, roles: Sequence[str], prompt: PromptMaps | None = None) -> MSMSegOutput:
@@ -111,10 +123,11 @@ class MSMSeg(nn.Module):
         logits = unpack(torch.cat([r.fused for r in results], dim=3), self.config.decoder.subvoxels)
         if logits.shape[2:] != pyramid.size:
             logits = nest(resize_plane(logits, walk.plane))
+        guidance = [r.guidance for r in results if r.guidance is not None]
         return MSMSegOutput(
-            logits=logits,
+            fused=logits,
             channel_logits=torch.cat([r.channels for r in results], dim=3),
-            guidance=torch.cat([r.guidance for r in results], dim=3),
+            guidance=torch.cat(guidance, dim=3) if guidance else None,
         )
 
     def _memory(self) -> DualMemory[Projected]:
@@ -154,25 +167,37 @@ class MSMSeg(nn.Module):
         for m, frame in enumerate(frames):
             result = self._frame(frame, walk.names[m], walk.queries[m], memory, walk)
             results.append(result)
-            if m + 1 < len(frames):
-                item = self.memory_encoder(frame.coarse, self._memory_mask(result.mean, walk))
-                memory.remember_channel(self.msma.channel_branch.project(item, walk.codes[1]))
-        fused = self.fusion([r.packed for r in results], [r.z for r in results], walk.roles)
+            if m + 1 < len(frames) and self.config.memory.channels:
+                memory.remember_channel(self._item(1, frame.coarse, result.mean, walk))
+        fused: Tensor = self.fusion([r.packed for r in results], [r.z for r in results], walk.roles)
         if not last:
             feature = torch.stack([frame.coarse for frame in frames]).mean(0)
-            item = self.memory_encoder(feature, self._memory_mask(subvoxel_mean(fused), walk))
-            memory.close_slice(self.msma.slice_branch.project(item, walk.codes[0]))
+            kept = self.config.memory.slices > 0
+            memory.close_slice(self._item(0, feature, subvoxel_mean(fused), walk) if kept else None)
+        guidance = [r.guidance for r in results if r.guidance is not None]
         return SliceResult(
-            fused, torch.stack([r.mean for r in results], dim=1), torch.stack([r.guidance for r in results], dim=1)
+            fused,
+            torch.stack([r.mean for r in results], dim=1),
+            torch.stack(guidance, dim=1) if guidance else None,
         )
+
+    def _item(self, bank: int, feature: Tensor, logits: Tensor, walk: Walk) -> Projected | None:
+        """What the slice bank (0) or the channel bank (1) remembers of a feature and logits; None without a branch."""
+        branch, codes = self.msma.branches[bank], walk.codes[bank]
+        if self.memory_encoder is None or branch is None or codes is None:
+            return None
+        return branch.project(self.memory_encoder(feature, self._memory_mask(logits, walk)), codes)
 
     def _frame(self, frame: Frame, role: str, query: Tensor, memory: DualMemory[Projected], walk: Walk) -> FrameResult:
         tokens = frame.coarse.flatten(2).transpose(1, 2)
-        prepared = ((frame.slice_tokens, frame.slice_query), (frame.channel_tokens, frame.channel_query))
-        z = self.msma(prepared, tokens, memory.read_slices(), memory.read_channels(), walk.codes)
+        z = self.msma(frame.starts, tokens, memory.read_slices(), memory.read_channels(), walk.codes)
         z = z.transpose(1, 2).reshape(frame.coarse.shape)
-        guidance = self.prompt_encoder(z, frame.prompt, frame.guidance_middle, frame.guidance_fine)
-        h = z + self.prompt_encoder.embed_guidance(guidance)
+        guidance = None
+        if isinstance(self.prompt_encoder, MCPEncoder) and frame.guidance is not None:
+            guidance = self.prompt_encoder(z, frame.prompt, *frame.guidance)
+            h = z + self.prompt_encoder.embed_guidance(guidance)
+        else:
+            h = z if frame.prompt is None else z + frame.prompt
         fine = frame.decoder_fine
         if frame.detail is not None:
             fine = self.decoder.add_detail(fine, frame.detail, role)

@@ -18,6 +18,9 @@ Projected = list[tuple[Tensor, Tensor]]
 Prepared = tuple[Tensor, Tensor]
 """Tokens [N, L, d_model] and their queries [N, heads, L, head_dim] where a branch first meets its memory."""
 
+Starts = tuple[Prepared | None, Prepared | None]
+"""What the slice and the channel branch start from; None for a branch that is left out."""
+
 
 @dataclass(frozen=True)
 class BranchCodes:
@@ -26,6 +29,10 @@ class BranchCodes:
     rope: AxialRope
     place: Tensor
     temporal: list[Tensor]
+
+
+Codes = tuple[BranchCodes | None, BranchCodes | None]
+"""Codes of the slice and the channel branch; None for a branch that is left out."""
 
 
 class MemoryAttentionLayer(nn.Module):
@@ -123,38 +130,56 @@ class MemoryBranch(nn.Module):
 
 
 class MSMA(nn.Module):
-    """Z = CA(Q_slice, S_{<t}) + CA(Q_modal, S_{t,<m}) [+ F]; the channels of F are split between the two branches."""
+    """Z = CA(Q_slice, S_{<t}) + CA(Q_modal, S_{t,<m}) [+ F]; the channels of F are split between the two branches.
+
+    A bank of length 0 has no branch; without any, Z = F.
+    """
 
     def __init__(self, dim: int, config: MemoryConfig) -> None:
         super().__init__()
-        half = dim // 2
+        self.split = half = dim // 2
+        self.d_model = config.d_model
         self.residual = config.residual
-        self.slice_branch = MemoryBranch(half, config.slices, config)
-        self.channel_branch = MemoryBranch(dim - half, config.channels, config)
-        self.out = nn.Identity() if config.d_model == dim else nn.Linear(config.d_model, dim)
+        self.slice_branch = MemoryBranch(half, config.slices, config) if config.slices else None
+        self.channel_branch = MemoryBranch(dim - half, config.channels, config) if config.channels else None
+        needed = config.d_model != dim and (config.slices or config.channels)
+        self.out = nn.Linear(config.d_model, dim) if needed else nn.Identity()
 
-    def prepare(
-        self, coarse: Tensor, grid: tuple[int, int], codes: tuple[BranchCodes, BranchCodes]
-    ) -> tuple[Prepared, Prepared]:
+    @property
+    def branches(self) -> tuple[MemoryBranch | None, MemoryBranch | None]:
+        """Slice branch and channel branch."""
+        return self.slice_branch, self.channel_branch
+
+    def prepare(self, coarse: Tensor, grid: tuple[int, int], codes: Codes) -> Starts:
         """coarse tokens [N, L, dim] of any number of frames -> what both branches start from."""
-        half = self.slice_branch.phi.in_features
-        place = sine_position(grid, self.slice_branch.phi.out_features, coarse)
-        by_slice = self.slice_branch.prepare(coarse[..., :half], codes[0], place)
-        return by_slice, self.channel_branch.prepare(coarse[..., half:], codes[1], place)
+        place = sine_position(grid, self.d_model, coarse)
+        parts = (coarse[..., : self.split], coarse[..., self.split :])
+        starts = [
+            None if branch is None or code is None else branch.prepare(part, code, place)
+            for branch, part, code in zip(self.branches, parts, codes, strict=True)
+        ]
+        return starts[0], starts[1]
 
-    def codes(self, grid: tuple[int, int]) -> tuple[BranchCodes, BranchCodes]:
+    def codes(self, grid: tuple[int, int]) -> Codes:
         """Codes of both branches for a (rows, columns) grid."""
-        return self.slice_branch.codes(grid), self.channel_branch.codes(grid)
+        codes = [None if branch is None else branch.codes(grid) for branch in self.branches]
+        return codes[0], codes[1]
 
     def forward(
         self,
-        prepared: tuple[Prepared, Prepared],
+        starts: Starts,
         coarse: Tensor,
         slices: Sequence[Projected],
         channels: Sequence[Projected],
-        codes: tuple[BranchCodes, BranchCodes],
+        codes: Codes,
     ) -> Tensor:
         """One frame: prepared branches and coarse tokens [B, L, dim], memory items nearest first -> Z [B, L, dim]."""
-        read = self.slice_branch(prepared[0], slices, codes[0]) + self.channel_branch(prepared[1], channels, codes[1])
-        z: Tensor = self.out(read)
+        read = [
+            branch(start, items, code)
+            for branch, start, items, code in zip(self.branches, starts, (slices, channels), codes, strict=True)
+            if branch is not None and start is not None and code is not None
+        ]
+        if not read:
+            return coarse
+        z: Tensor = self.out(sum(read[1:], read[0]))
         return z + coarse if self.residual else z

@@ -40,25 +40,39 @@ def analytic_parameter_count(config: MSMSegConfig) -> dict[str, int]:
         "decoder": decoder(config),
         "fusion": fusion(config),
     }
+    if config.companion is not None:
+        parts["companion"] = companion(config.companion)
     return {**parts, "total": sum(parts.values())}
 
 
 def compact_backbone(backbone: CompactConfig, config: MSMSegConfig) -> int:
     """Role-specific stem, U-Net of residual blocks and merges, projections to the three levels."""
-    w2, w4, w8, w16 = backbone.widths
+    w2, w4, w8, _ = backbone.widths
     roles = len(ROLES)
 
-    def block(w: int) -> int:
-        return 2 * (2 * w + 27 * w * w)
-
-    def merge(below: int, w: int) -> int:
-        return linear(below, w) + block(w)
-
-    down = convolution(w2, w4, 27) + convolution(w4, w8, 27) + convolution(w8, w16, 27)
-    blocks = block(w4) + block(w8) + 2 * block(w16)
-    merges = merge(w16, w8) + merge(w8, w4) + merge(w4, w2)
     levels = linear(w8, config.dim) + linear(w4, config.middle_dim) + 2 * w2 + linear(w2, config.fine_dim)
-    return roles * 8 * 27 * w2 + 2 * w2 + down + blocks + merges + levels + roles * linear(64, config.dim)
+    return roles * 8 * 27 * w2 + 2 * w2 + trunk(backbone.widths) + levels + roles * linear(64, config.dim)
+
+
+def trunk(widths: tuple[int, int, int, int]) -> int:
+    """Steps down, residual blocks and merges of the compact U-Net."""
+    w2, w4, w8, w16 = widths
+    down = convolution(w2, w4, 27) + convolution(w4, w8, 27) + convolution(w8, w16, 27)
+    blocks = residual_block(w4) + residual_block(w8) + 2 * residual_block(w16)
+    laterals = linear(w16, w8) + linear(w8, w4) + linear(w4, w2)
+    return down + blocks + laterals + residual_block(w8) + residual_block(w4) + residual_block(w2)
+
+
+def residual_block(width: int) -> int:
+    """Two norms and two 3x3x3 convolutions without bias."""
+    return 2 * (2 * width + 27 * width * width)
+
+
+def companion(widths: tuple[int, int, int, int]) -> int:
+    """Stems for channels and prompts, the trunk with a second block at two levels, norms, head."""
+    w2, w4, w8, _ = widths
+    stems = (len(ROLES) + PROMPT_MAPS) * 8 * 27 * w2
+    return stems + trunk(widths) + residual_block(w4) + residual_block(w8) + 4 * w2 + linear(w2, 8 * REGIONS)
 
 
 def hiera_backbone(backbone: HieraConfig, config: MSMSegConfig) -> int:
@@ -77,20 +91,25 @@ def hiera_backbone(backbone: HieraConfig, config: MSMSegConfig) -> int:
 
 
 def msma(config: MSMSegConfig) -> int:
-    """Two branches: phi, attention layers, temporal table, dummy token."""
+    """Each branch that has a bank: phi, attention layers, temporal table, dummy token."""
     memory = config.memory
+    parts = [(memory.slices, config.dim // 2), (memory.channels, config.dim - config.dim // 2)]
+    branches = [(entries, width) for entries, width in parts if entries]
+    if not branches:
+        return 0
     d, f = memory.d_model, memory.ffn_dim
     attention = 4 * linear(d, d) + 2 * linear(d, d) + 2 * linear(memory.dim, d)
     layer = 3 * 2 * d + attention + linear(d, f) + linear(f, d)
-    half = config.dim // 2
-    phi = linear(half, d) + linear(config.dim - half, d)
-    tables = (memory.slices + memory.channels + 2) * memory.dim
     out = linear(d, config.dim) if d != config.dim else 0
-    return phi + 2 * (memory.layers * layer + 2 * d) + tables + out
+    return out + sum(
+        linear(width, d) + memory.layers * layer + 2 * d + (entries + 1) * memory.dim for entries, width in branches
+    )
 
 
 def memory_encoder(config: MSMSegConfig) -> int:
     """Mask path, feature projection, ConvNeXt blocks, output projection."""
+    if not config.memory.slices and not config.memory.channels:
+        return 0
     c, dim = config.memory_encoder, config.dim
     kernel = prod(1 if s == 1 else c.mask_kernel for s in config.step)
     widths = (c.regions, *c.mask_widths)
@@ -100,18 +119,21 @@ def memory_encoder(config: MSMSegConfig) -> int:
 
 
 def prompt_encoder(config: MSMSegConfig) -> int:
-    """Prompt processors, U-Net from Z to the guidance map, its embedding."""
+    """Prompt processors, U-Net from Z to the guidance map, its embedding; or that of the prompt maps alone."""
     c, d1 = config.prompt_encoder, config.step[0]
     w0, w1, w2 = c.widths
     a, b = c.embed_widths
     step = prod(config.step)
+    inputs = 1 if c.guidance else PROMPT_MAPS
+    embed = convolution(inputs, a, step) + 2 * a + convolution(a, b, step) + 2 * b + linear(b, config.dim)
+    if not c.guidance:
+        return embed
     total = 0
     for g, w, depth, side in zip(c.prompt_widths, c.widths, (1, d1, d1**2), (3, 3, c.fine_kernel), strict=True):
         total += planes(PROMPT_MAPS, g, depth, side) + planes(g, g, depth, side) + g * w
     total += planes(config.dim, w0, 1, 3) + 2 * w0
     total += linear(config.middle_dim, w1) + w0 * w1 + planes(w1, w1, d1, 3) + 2 * w1
     total += planes(config.fine_dim, w2, d1**2, c.fine_kernel) + w1 * w2 + linear(w2, 1)
-    embed = convolution(1, a, step) + 2 * a + convolution(a, b, step) + 2 * b + linear(b, config.dim)
     return total + embed
 
 
@@ -126,13 +148,16 @@ def decoder(config: MSMSegConfig) -> int:
     pixels = convolution(dim, w1, step) + 2 * w1 + convolution(w1, w2, step)
     pixels += linear(config.middle_dim, w1) if config.middle_dim != w1 else 0
     pixels += linear(config.fine_dim, w2) if config.fine_dim != w2 else 0
-    guided = (w2 + len(ROLES) * w2 * sub) * c.guided
+    roles = len(ROLES) if c.by_role else 1
+    guided = (w2 * config.prompt_encoder.guidance + roles * w2 * sub) * c.guided
     heads = REGIONS * (2 * linear(dim, dim) + linear(dim, w2 * sub) + sub)
-    return (len(ROLES) + c.extra_tokens) * dim + transformer + pixels + guided + heads
+    return (roles + c.extra_tokens) * dim + transformer + pixels + guided + heads
 
 
 def fusion(config: MSMSegConfig) -> int:
     """Score network and role codes."""
     c = config.fusion
+    if not c.learned:
+        return 0
     logits = planes(REGIONS, c.hidden, config.step[0] ** 2, c.kernel)
     return len(ROLES) * c.hidden + logits + linear(config.dim, c.hidden) + linear(c.hidden, REGIONS)

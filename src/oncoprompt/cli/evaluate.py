@@ -1,0 +1,151 @@
+"""`oncoprompt evaluate`: predicted label maps against true ones, lesion by lesion, by the rules of a challenge."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oncoprompt.cli.console import Talk, say
+from oncoprompt.cli.options import Quiet, Verbose
+from oncoprompt.errors import InputError
+
+if TYPE_CHECKING:
+    from oncoprompt.evaluation.cohort_scores import CohortScores
+    from oncoprompt.evaluation.pairing import Pairing
+    from oncoprompt.evaluation.profiles import Profile
+    from oncoprompt.evaluation.statistics import PairedTest
+
+EXAMPLE = (
+    "Example: oncoprompt evaluate --truth labels/ --prediction results/ --profile brats2024-met --html scores.html"
+)
+WORST = 3
+
+_log = logging.getLogger(__name__)
+
+
+def evaluate(
+    truth: Annotated[Path, typer.Option(help="Folder of <case>.nii.gz or <case>-seg.nii.gz, or one file.")],
+    prediction: Annotated[Path, typer.Option(help="Folder of predictions, named likewise, or one file.")],
+    profile: Annotated[str, typer.Option(help="Rules to score by, such as brats2023-gli or brats2024-met.")],
+    compare: Annotated[
+        Path | None, typer.Option(help="Other predictions of the same cases, for a paired Wilcoxon test.")
+    ] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(help="Label schema of files that name none, such as brats2021; the profile's if not given."),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write every figure; null is not defined or infinite.")
+    ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with tables and the worst cases.")
+    ] = None,
+    truth_images: Annotated[
+        Path | None, typer.Option(help="Folder with the scans of each case, to draw the worst ones over.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="How many cases to score at a time.")] = 1,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Score predictions lesion by lesion: each case, the mean over cases, and its bootstrap 95 % interval.
+
+    A case without a prediction that can be used is scored as missing, as the challenge does, and told.
+    """
+    talk = Talk(quiet, verbose)
+    with talk.errors_told():
+        request = Request(truth, prediction, profile, compare, schema, json_file, html_file, truth_images, jobs)
+        run(request, talk)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one run of the verb is asked for."""
+
+    truth: Path
+    prediction: Path
+    profile: str
+    compare: Path | None = None
+    schema: str | None = None
+    json_file: Path | None = None
+    html_file: Path | None = None
+    truth_images: Path | None = None
+    jobs: int = 1
+
+    def check(self) -> None:
+        """Raise InputError for an output that cannot be written or a folder that is not there."""
+        for option, path, ending in (("--json", self.json_file, ".json"), ("--html", self.html_file, ".html")):
+            if path is None:
+                continue
+            if path.suffix.lower() != ending:
+                raise InputError(f"{option} '{path.name}' must end in {ending}.")
+            if path.is_dir() or not path.resolve().parent.is_dir():
+                raise InputError(f"{option} '{path}' cannot be written: give a file in a folder that exists.")
+        if self.truth_images is not None and not self.truth_images.is_dir():
+            raise InputError(f"--truth-images '{self.truth_images}' is no folder.")
+        if self.truth_images is not None and self.html_file is None:
+            raise InputError("--truth-images is for the pictures of --html FILE; give both.")
+
+
+def run(request: Request, talk: Talk) -> None:
+    """Pair, score, write and tell. Nothing is scored before the request has been checked."""
+    from oncoprompt.evaluation.pairing import pair_label_maps
+    from oncoprompt.evaluation.profiles import profile
+    from oncoprompt.report.evaluation_summary import comparison_table, mean_table
+
+    request.check()
+    rules = profile(request.profile)
+    pairing = pair_label_maps(request.truth, request.prediction)
+    others = None if request.compare is None else pair_label_maps(request.truth, request.compare)
+    scores = _score(pairing, rules, request, talk)
+    other = None if others is None else _score(others, rules, request, talk)
+    tests = {} if other is None else scores.compared(other)
+    _write(request, pairing, scores, other, tests, talk)
+    if talk.level < 0:
+        return
+    say(mean_table(scores).rstrip())
+    if other is not None:
+        say(f"\n{request.compare}:\n{mean_table(other).rstrip()}")
+        say(f"\nMedian difference and Wilcoxon's p:\n{comparison_table(tests).rstrip()}")
+
+
+def _score(pairing: Pairing, rules: Profile, request: Request, talk: Talk) -> CohortScores:
+    from oncoprompt.evaluation.cohort_scores import score_cohort
+
+    with talk.progress("Scoring case", len(pairing.pairs)) as begin:
+        scores = score_cohort(pairing, rules, request.schema, request.jobs, begin)
+    missing = set(scores.missing)
+    for case, problem in scores.problems.items():
+        _log.warning("%s: %s %s", case, problem, "Scored as missing." if case in missing else "Not scored.")
+    if scores.without_truth:
+        _log.warning("Not scored, for there is no truth: %s.", ", ".join(scores.without_truth))
+    return scores
+
+
+def _write(
+    request: Request,
+    pairing: Pairing,
+    scores: CohortScores,
+    other: CohortScores | None,
+    tests: Mapping[str, Mapping[str, PairedTest]],
+    talk: Talk,
+) -> None:
+    import json
+
+    from oncoprompt.report.evaluation_page import EvaluationPage
+    from oncoprompt.report.evaluation_summary import summarise_scores
+    from oncoprompt.report.worst_cases import draw_worst_cases
+    from oncoprompt.study.writer import write_whole
+
+    if request.json_file is not None:
+        summary = summarise_scores(scores, other, tests)
+        write_whole(request.json_file, f"{json.dumps(summary, indent=2, allow_nan=False)}\n".encode())
+    if request.html_file is not None:
+        with talk.step("Drawing the worst cases"):
+            pictures = draw_worst_cases(scores, pairing, WORST, request.schema, request.truth_images)
+        names = request.prediction.name, "" if request.compare is None else request.compare.name
+        EvaluationPage(scores, names[0], other, names[1], tests, pictures).write(request.html_file)

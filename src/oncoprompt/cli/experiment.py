@@ -1,0 +1,250 @@
+"""`oncoprompt experiment`: the paper's questions, asked of a model on one's own labelled cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oncoprompt.cli.console import Talk, say
+from oncoprompt.cli.options import DEFAULT_MODEL, Quiet, Verbose
+from oncoprompt.errors import InputError
+
+if TYPE_CHECKING:
+    from oncoprompt.experiments.arms import ArmTraining
+    from oncoprompt.experiments.cases import Case
+    from oncoprompt.experiments.result import Result
+    from oncoprompt.methods.interface import Method
+
+    Begin = Callable[[], None]
+
+app = typer.Typer(
+    help="Ask what prompts, channels, memories, parts and cases of one's own are worth; writes a page (.md), all "
+    "numbers (.json) and a figure (.png).",
+    no_args_is_help=True,
+)
+
+Out = Annotated[Path, typer.Option("--output", "-o", help="Folder for page, numbers, figure, and what is trained.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Data set of labelled cases; see 'oncoprompt data list'.")]
+Schema = Annotated[str | None, typer.Option(help="Label schema of the label maps, such as brats2021.")]
+Synthetic = Annotated[int, typer.Option(min=0, help="Score so many synthetic studies, too.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of synthetic studies and of everything that is drawn.")]
+ModelName = Annotated[str, typer.Option("--model", help="Model to ask: a name or the path of weights.")]
+Network = Annotated[str, typer.Option("--model", help="Network to train; its weights are not used.")]
+Minutes = Annotated[float, typer.Option(min=0.01, help="Minutes of training for each.")]
+Items = Annotated[int, typer.Option(min=1, help="Synthetic items that all are trained on, drawn once.")]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What every experiment is asked for."""
+
+    context: typer.Context
+    out: Path
+    data: Path | None
+    schema: str | None
+    synthetic: int
+    seed: int
+    quiet: bool
+    verbose: int
+
+    def run(self, ask: Callable[[list[Case], Begin], Result]) -> None:
+        """Find the cases, run the experiment, write what it found and tell it; errors become exit codes."""
+        talk = Talk(self.quiet, self.verbose)
+        with talk.errors_told():
+            from oncoprompt.experiments.cases import cases_of
+            from oncoprompt.experiments.result import write_result
+
+            if self.out.exists() and not self.out.is_dir():
+                raise InputError(f"Output '{self.out}' is a file; give a folder.")
+            cases = cases_of(self.data, self.schema, self.synthetic, self.seed)
+            with ExitStack() as shown:
+                # training shows its own progress, so that of the cases begins with the first
+                told: list[Begin] = []
+
+                def begin() -> None:
+                    if not told:
+                        told.append(shown.enter_context(talk.progress("Case", len(cases))))
+                    told[0]()
+
+                result = ask(cases, begin)
+            name = self.context.info_name or "experiment"
+            page, *others = write_result(result, self.out, name, command_of(self.context))
+            if not self.quiet:
+                say("\n".join([page.read_text(encoding="utf-8"), *map(str, (page, *others))]))
+
+
+def command_of(context: typer.Context) -> str:
+    """The command line as it was given, from the options that were."""
+    import shlex
+
+    words = context.command_path.split()
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "")
+        if given is not None and given.name == "COMMANDLINE":
+            value = context.params[option.name or ""]
+            words += [option.opts[0]] if value is True else [option.opts[0], str(value)]
+    return shlex.join(words)
+
+
+@app.command("prompts", epilog="Example: oncoprompt experiment prompts --data BraTS2021/ --schema brats2021 -o out/")
+def prompts(
+    context: typer.Context,
+    out: Out,
+    data: Data = None,
+    schema: Schema = None,
+    synthetic: Synthetic = 0,
+    seed: Seed = 0,
+    model: ModelName = DEFAULT_MODEL,
+    draws: Annotated[int, typer.Option(min=1, help="Draws of each prompt that is random.")] = 3,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Boxes from tight to loose, clicks, a box and a correction, or nothing."""
+    from oncoprompt.experiments.prompt_sweep import prompt_sweep
+
+    asked = Asked(context, out, data, schema, synthetic, seed, quiet, verbose)
+    asked.run(lambda cases, begin: prompt_sweep(_loaded(model), cases, begin, draws))
+
+
+@app.command("missing-channels", epilog="Example: oncoprompt experiment missing-channels --synthetic 4 -o out/")
+def missing_channels(
+    context: typer.Context,
+    out: Out,
+    data: Data = None,
+    schema: Schema = None,
+    synthetic: Synthetic = 0,
+    seed: Seed = 0,
+    model: ModelName = DEFAULT_MODEL,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Every subset of the four MRI channels, and the loss where one is left out."""
+    from oncoprompt.experiments.missing_channels import missing_channels as experiment
+
+    asked = Asked(context, out, data, schema, synthetic, seed, quiet, verbose)
+    asked.run(lambda cases, begin: experiment(_loaded(model), cases, begin))
+
+
+@app.command("channel-order", epilog="Example: oncoprompt experiment channel-order --synthetic 4 -o out/")
+def channel_order(
+    context: typer.Context,
+    out: Out,
+    data: Data = None,
+    schema: Schema = None,
+    synthetic: Synthetic = 0,
+    seed: Seed = 0,
+    model: ModelName = DEFAULT_MODEL,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Every order of the channels; the answers should agree."""
+    from oncoprompt.experiments.channel_order import channel_order as experiment
+
+    asked = Asked(context, out, data, schema, synthetic, seed, quiet, verbose)
+    asked.run(lambda cases, begin: experiment(_loaded(model), cases, begin))
+
+
+@app.command("memory", epilog="Example: oncoprompt experiment memory --data BraTS2021/ --schema brats2021 -o out/")
+def memory(
+    context: typer.Context,
+    out: Out,
+    data: Data = None,
+    schema: Schema = None,
+    synthetic: Synthetic = 0,
+    seed: Seed = 0,
+    model: ModelName = DEFAULT_MODEL,
+    train_minutes: Annotated[
+        float, typer.Option(min=0.0, help="Train a network for each instead, so long; 0 changes the given weights.")
+    ] = 0.0,
+    items: Items = 200,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """How many earlier slices and channels to remember: in given weights, or trained anew for each number."""
+    from oncoprompt.experiments.memory import memory_given, memory_trained
+
+    asked = Asked(context, out, data, schema, synthetic, seed, quiet, max(1, verbose))
+    if train_minutes > 0:
+        asked.run(lambda cases, begin: memory_trained(_training(out, train_minutes, model, items, seed), cases, begin))
+    else:
+        asked.run(lambda cases, begin: memory_given(model, cases, begin))
+
+
+@app.command(
+    "ablation",
+    epilog="Example: oncoprompt experiment ablation --data BraTS2021/ --schema brats2021 --train-minutes 60 -o out/",
+)
+def ablation(
+    context: typer.Context,
+    out: Out,
+    data: Data = None,
+    schema: Schema = None,
+    synthetic: Synthetic = 0,
+    seed: Seed = 0,
+    model: Network = DEFAULT_MODEL,
+    train_minutes: Minutes = 60.0,
+    items: Items = 200,
+    seeds: Annotated[int, typer.Option(min=1, help="Train each with so many seeds.")] = 1,
+    arms: Annotated[
+        str | None, typer.Option(help="Arms to train, with commas between; all of them by default.")
+    ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """The whole network beside networks without a part, each trained from scratch on the same items."""
+    from oncoprompt.experiments.ablation import ablation as experiment
+    from oncoprompt.experiments.ablation import chosen
+
+    asked = Asked(context, out, data, schema, synthetic, seed, quiet, max(1, verbose))
+    asked.run(
+        lambda cases, begin: experiment(
+            _training(out, train_minutes, model, items, seed), range(seed, seed + seeds), chosen(arms), cases, begin
+        )
+    )
+
+
+@app.command(
+    "few-shot", epilog="Example: oncoprompt experiment few-shot --data mine/ --counts 1,2,4 --minutes 20 -o out/"
+)
+def few_shot(
+    context: typer.Context,
+    out: Out,
+    data: Data = None,
+    schema: Schema = None,
+    synthetic: Synthetic = 0,
+    seed: Seed = 0,
+    model: ModelName = DEFAULT_MODEL,
+    counts: Annotated[str, typer.Option(help="Numbers of cases to tune on, with commas between.")] = "1,2,4",
+    minutes: Minutes = 20.0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Tune for so many steps instead.")] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """A model before and after being tuned on one, two, four ... labelled cases of one's own."""
+    from oncoprompt.experiments.few_shot import few_shot as experiment
+    from oncoprompt.experiments.few_shot import numbers
+    from oncoprompt.training.finetune import FinetuneConfig
+
+    asked = Asked(context, out, data, schema, synthetic, seed, quiet, max(1, verbose))
+    config = FinetuneConfig(model=model, minutes=minutes, steps=steps, seed=seed)
+    asked.run(lambda cases, begin: experiment(numbers(counts), config, out, cases, begin))
+
+
+def _loaded(model: str) -> Method:
+    """The model on an accelerator where there is one."""
+    import torch
+
+    from oncoprompt.methods.registry import load_model
+
+    return load_model(model, "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _training(out: Path, minutes: float, network: str, items: int, seed: int) -> ArmTraining:
+    from oncoprompt.experiments.arms import ArmTraining
+
+    return ArmTraining(out, minutes, network, items, seed)

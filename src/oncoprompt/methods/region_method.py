@@ -1,0 +1,146 @@
+"""A network for one region of interest behind the interface of all methods: studies in, probabilities out."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from nibabel.orientations import io_orientation
+from numpy.typing import NDArray
+from torch import Tensor
+
+from oncoprompt.errors import InputError
+from oncoprompt.geometry import Grid, resample, roi_grid
+from oncoprompt.methods.interface import Encoding, Prompt, RegionProbabilities
+from oncoprompt.methods.msm_seg.holes import fill_holes
+from oncoprompt.methods.msm_seg.region import RegionPolicy, box_map, click_maps, standardise
+from oncoprompt.methods.msm_seg.tensors import PromptMaps
+from oncoprompt.prompts import Box, Click
+from oncoprompt.study import Study
+from oncoprompt.study.foreground import Foreground, find_foreground
+
+_LOGIT_FAR_BELOW = -12.0
+
+
+class HasLogits(Protocol):
+    """An answer of a network with nested logits [B, 3, D, H, W] (WT, TC, ET)."""
+
+    @property
+    def logits(self) -> Tensor: ...
+
+
+class RegionNetwork(Protocol):
+    """A network (torch module) for one region of interest, with prompts drawn as maps on its grid."""
+
+    def to(self, device: torch.device, /) -> Any: ...
+
+    def eval(self) -> Any: ...
+
+    def encode(self, images: Tensor, roles: Sequence[str], /) -> Any:
+        """Standardised images [B, M, D, H, W] with their channel roles -> features that prompts do not change."""
+        ...
+
+    def decode(self, features: Any, prompt: PromptMaps | None = None, /) -> HasLogits:
+        """Segment from features; without prompt, automatically."""
+        ...
+
+
+class RegionMethod:
+    """A region network with weights, for studies of any spacing and orientation.
+
+    Whatever the network, the region around the box, its resolution, the standardisation and the filling of holes are
+    the same, so that networks are compared alone.
+    """
+
+    def __init__(
+        self,
+        network: RegionNetwork,
+        name: str,
+        weights_sha256: str,
+        device: torch.device,
+        policy: RegionPolicy | None = None,
+        calibration: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.weights_sha256 = weights_sha256
+        self.calibration = calibration or {}
+        self._device = device
+        self._network = network
+        network.to(device)
+        network.eval()
+        self._policy = policy or RegionPolicy()
+        self._foreground: tuple[Study, dict[str, Foreground]] | None = None
+
+    def encode(self, study: Study, region: NDArray[np.int64] | None) -> Encoding:
+        """Resample the region with its margin, or the brain, to isotropic voxels, standardise and encode it."""
+        foreground = self._foreground_of(study)
+        spacing = np.asarray(study.grid.spacing_mm)
+        if region is None:
+            boxes = np.stack([f.bounds for f in foreground.values()])
+            around = np.stack([boxes[:, :, 0].min(0), boxes[:, :, 1].max(0)], axis=1) * spacing[:, None]
+        else:
+            around = self._policy.expand(region * spacing[:, None])
+        order = np.argsort(io_orientation(study.grid.affine)[:, 0])
+        voxel_mm, multiple = self._policy.sampling((around[:, 1] - around[:, 0])[order])
+        grid = roi_grid(study.grid, around / spacing[:, None], voxel_mm, multiple)
+        arrays = study.channels.values()
+        images = np.stack([resample(a, study.grid, grid, fill=float(a.min())).transpose(2, 1, 0) for a in arrays])
+        mean = torch.tensor([f.mean for f in foreground.values()])
+        deviation = torch.tensor([f.deviation for f in foreground.values()])
+        tensor = standardise(torch.from_numpy(images), mean, deviation).to(self._device)
+        with torch.inference_mode():
+            features = self._network.encode(tensor[None], tuple(study.channels))
+        return Encoding(grid, features)
+
+    def decode(
+        self, encoding: Encoding, prompts: Sequence[Prompt], study: Study, previous: RegionProbabilities | None = None
+    ) -> RegionProbabilities:
+        """Draw boxes and clicks on the region, decode, and bring the logits back to the study's voxels."""
+        grid = encoding.region
+        shape = (grid.shape[2], grid.shape[1], grid.shape[0])
+        boxes = [box_on(prompt, grid) for prompt in prompts if isinstance(prompt, Box)]
+        clicks = [
+            (grid.to_voxels(np.asarray(prompt.point_mm)), prompt.positive)
+            for prompt in prompts
+            if isinstance(prompt, Click)
+        ]
+        if len(boxes) + len(clicks) < len(prompts):
+            raise InputError(f"Model '{self.name}' reads boxes and clicks. Found a text prompt; leave it out.")
+        drawn = (box_map(boxes, shape), click_maps(clicks, shape))
+        maps = PromptMaps(*(drawing[None].to(self._device) for drawing in drawn))
+        with torch.inference_mode():
+            logits = self._network.decode(encoding.features, maps if prompts else None).logits[0]
+        return _on_study(fill_holes(logits.float().cpu().numpy()), grid, study.grid)
+
+    def _foreground_of(self, study: Study) -> dict[str, Foreground]:
+        if self._foreground is None or self._foreground[0] is not study:
+            self._foreground = (study, {name: find_foreground(array) for name, array in study.channels.items()})
+        return self._foreground[1]
+
+
+def box_on(box: Box, grid: Grid) -> NDArray[np.float64]:
+    """Bounds (3, 2) of a box in continuous half-open voxels of a grid."""
+    corners = grid.to_voxels(box.corners_mm) + 0.5
+    return np.stack([corners.min(axis=0), corners.max(axis=0)], axis=1)
+
+
+def _on_study(logits: NDArray[np.float32], region: Grid, grid: Grid) -> RegionProbabilities:
+    """Logits ``[3, D, H, W]`` of a region as probabilities on the window of the study's grid it covers.
+
+    Logits, not probabilities, are interpolated: their order, and with it the nesting, survives, and edges stay sharp.
+    """
+    ends = np.array(list(product(*((-0.5, n - 0.5) for n in region.shape))))
+    corners = grid.to_voxels(region.to_world(ends))
+    low = np.clip(np.floor(corners.min(0)), 0, np.array(grid.shape) - 1).astype(int)
+    high = np.clip(np.ceil(corners.max(0)) + 1, low + 1, grid.shape).astype(int)
+    affine = grid.affine.copy()
+    affine[:3, 3] = grid.to_world(low)
+    window = Grid((int(high[0] - low[0]), int(high[1] - low[1]), int(high[2] - low[2])), affine)
+    values = np.stack(
+        [resample(np.ascontiguousarray(x.transpose(2, 1, 0)), region, window, fill=_LOGIT_FAR_BELOW) for x in logits]
+    )
+    np.minimum(values[1], values[0], out=values[1])
+    np.minimum(values[2], values[1], out=values[2])
+    probabilities = torch.sigmoid(torch.from_numpy(values)).numpy()
+    return RegionProbabilities(probabilities, (int(low[0]), int(low[1]), int(low[2])))
