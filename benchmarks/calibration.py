@@ -218,8 +218,17 @@ def spoilt(study: Study) -> Iterator[tuple[str, Study]]:
     yield "one image given four times", with_(dict.fromkeys(images, images["t1n"]))
 
 
-def familiarity_table(data: Path, cases: Sequence[Study], familiarity: Familiarity) -> list[str]:
-    lines = ["| scan | warned of | distances |", "|---|---|---|"]
+def left_out_row(statistics: Sequence[dict[str, float]]) -> str:
+    """How many synthetic studies are warned of by what was fitted to the others."""
+    others = [[x for m, x in enumerate(statistics) if m != n] for n in range(len(statistics))]
+    warned = [bool(Familiarity.fit(rest).warnings(one)) for rest, one in zip(others, statistics, strict=True)]
+    return f"| synthetic, left out | {sum(warned)} of {len(warned)} | |"
+
+
+def familiarity_table(
+    data: Path, cases: Sequence[Study], statistics: Sequence[dict[str, float]], familiarity: Familiarity
+) -> list[str]:
+    lines = ["| scan | warned of | distances |", "|---|---|---|", left_out_row(statistics)]
     found: dict[str, list[dict[str, float]]] = {}
     for study in cases:
         for name, changed in spoilt(study):
@@ -326,7 +335,7 @@ def main() -> None:
             f"Unfamiliar scans; distances up to {calibration.familiarity.limits['study']:.2f} are usual, channels and "
             "exchanges are judged besides:",
             "",
-            *familiarity_table(options.data, scans, calibration.familiarity),
+            *familiarity_table(options.data, scans, statistics, calibration.familiarity),
             "",
             *box_table({"synthetic": synthetic, "real gliomas": real}, calibration.least_certainty),
         ]
