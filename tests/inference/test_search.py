@@ -7,11 +7,11 @@ from oncoprompt.inference.search import places_of_interest
 SPACING = (1.0, 1.0, 2.0)
 
 
-def brain_with(*boxes: tuple[slice, slice, slice]) -> np.ndarray:
-    mask = np.zeros((60, 60, 30), dtype=bool)
+def brain_with(*boxes: tuple[slice, slice, slice], probability: float = 0.9) -> np.ndarray:
+    seen = np.zeros((60, 60, 30), dtype=np.float32)
     for box in boxes:
-        mask[box] = True
-    return mask
+        seen[box] = probability
+    return seen
 
 
 BIG = (slice(5, 15), slice(5, 15), slice(5, 12))
@@ -35,9 +35,21 @@ def test_specks_and_empty_masks_give_no_place() -> None:
     assert places_of_interest(brain_with(), SPACING) == []
 
 
+def test_a_lesion_reaches_as_far_as_tumour_is_at_all_likely() -> None:
+    seen = np.maximum(brain_with(SMALL), brain_with((slice(38, 48), slice(40, 46), slice(20, 25)), probability=0.1))
+    assert [p.tolist() for p in places_of_interest(seen, SPACING)] == [[[37, 49], [39, 47], [19, 26]]]
+
+
+def test_what_looks_a_little_like_tumour_in_most_places_is_no_lesion() -> None:
+    faint = brain_with(BIG, probability=0.3)
+    assert places_of_interest(faint, SPACING) == []
+    seen = np.maximum(faint, brain_with((slice(5, 10), slice(5, 10), slice(5, 8))))
+    assert places_of_interest(seen, SPACING) == []
+
+
 def test_a_click_chooses_the_lesion_it_hits_and_a_click_on_nothing_a_cube_about_itself() -> None:
-    mask = brain_with(BIG, SMALL)
-    hit = places_of_interest(mask, SPACING, [np.array([42, 42, 22])])
+    seen = brain_with(BIG, SMALL)
+    hit = places_of_interest(seen, SPACING, [np.array([42, 42, 22])])
     assert [p.tolist() for p in hit] == [[[39, 47], [39, 47], [19, 26]]]
-    missed = places_of_interest(mask, SPACING, [np.array([0, 59, 29])])
+    missed = places_of_interest(seen, SPACING, [np.array([0, 59, 29])])
     assert [p.tolist() for p in missed] == [[[0, 26], [34, 60], [16, 30]]]

@@ -13,24 +13,30 @@ from oncoprompt.geometry import mask_bounds
 REACH_MM = 5.0
 CUBE_MM = 50.0
 LEAST_ML = 0.1
+SEEN = 0.05
+"""A lesion reaches as far as tumour is at least so likely."""
+SURE_SHARE = 0.15
+"""Of a lesion, so much is more likely tumour than not; what merely looks a little like one has less."""
 GROWTH = 0.1
 """The coarse look sees less of a lesion than there is."""
 MOST_PLACES = 8
 
 
 def places_of_interest(
-    tumour: NDArray[np.bool_], spacing_mm: Sequence[float], hits: Sequence[NDArray[np.int64]] = ()
+    probability: NDArray[np.float32], spacing_mm: Sequence[float], hits: Sequence[NDArray[np.int64]] = ()
 ) -> list[NDArray[np.int64]]:
-    """Half-open boxes (3, 2) about the lesions in a mask (I, J, K), largest first.
+    """Half-open boxes (3, 2) about the lesions seen in a probability (I, J, K) of tumour, largest first.
 
-    Parts within twice REACH_MM of each other are one lesion; lesions below LEAST_ML are left out, and so are those
-    after the MOST_PLACES largest. Voxels in ``hits`` choose the lesions they lie in or near; a voxel that hits none
-    chooses a cube about itself.
+    A lesion is where the probability is above SEEN; parts within twice REACH_MM of each other are one. Lesions of which
+    less than LEAST_ML or SURE_SHARE is above 0.5 are left out, and so are those after the MOST_PLACES largest. Voxels
+    in ``hits`` choose the lesions they lie in or near; a voxel that hits none chooses a cube about itself.
     """
+    tumour = probability > SEEN
     lesions = _joined(tumour, spacing_mm)
     sizes = np.bincount(lesions[tumour], minlength=1)
-    ml = sizes * float(np.prod(spacing_mm)) / 1000.0
-    found = [int(n) for n in np.argsort(-sizes, kind="stable") if n > 0 and ml[n] >= LEAST_ML]
+    sure = np.bincount(lesions[probability > 0.5], minlength=len(sizes))
+    least = np.maximum(LEAST_ML * 1000.0 / float(np.prod(spacing_mm)), SURE_SHARE * sizes)
+    found = [int(n) for n in np.argsort(-sizes, kind="stable") if n > 0 and sure[n] >= least[n]]
     chosen = [int(lesions[tuple(voxel)]) for voxel in hits]
     wanted = [n for n in found if n in chosen] if hits else found
     missed = [voxel for voxel, lesion in zip(hits, chosen, strict=True) if lesion not in found]

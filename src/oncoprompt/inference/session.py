@@ -113,7 +113,7 @@ class Session:
         points = [c.to_voxel(self.study.grid) - offset for c in clicks if isinstance(c, Click) and c.positive]
         last = np.asarray(seen.values.shape[1:]) - 1
         hits = [np.clip(point, 0, last) for point in points]
-        places = places_of_interest(seen.values[0] > 0.5, self.study.grid.spacing_mm, hits)
+        places = places_of_interest(seen.values[0], self.study.grid.spacing_mm, hits)
         return [Box.from_voxels(place + offset[:, None], self.study.grid) for place in places]
 
     def _encode(self, region: NDArray[np.int64] | None, timings: dict[str, float]) -> Encoding:
