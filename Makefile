@@ -40,8 +40,11 @@ train: $(STAMP) ## Train from CONFIG into OUT; goes on from OUT/state.pt where t
 
 benchmark: $(STAMP) ## Print every figure the README quotes, and keep them in benchmarks/results/
 	@mkdir -p benchmarks/results
-	@for name in real_gliomas channel_subsets speed generator; do echo "== $$name"; \
+	@for name in real_gliomas false_positives speed generator lesionwise; do echo "== $$name"; \
 	  $(BIN)/python benchmarks/$$name.py --markdown benchmarks/results/$$name.md || exit 1; done
+	@for name in prompts missing-channels channel-order memory; do echo "== $$name"; \
+	  $(BIN)/oncoprompt experiment $$name --data ../shared/data/brats2021 --schema brats2021 \
+	  -o benchmarks/results/experiments || exit 1; done
 
 clean: ## Remove the environment, caches and results of the demo
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache demo
