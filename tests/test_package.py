@@ -63,4 +63,4 @@ def test_bundled_weights_match_their_manifests():
         content = path.with_suffix(".safetensors").read_bytes()
         assert hashlib.sha256(content).hexdigest() == manifest["sha256"]
         assert manifest["licence"] == "Apache-2.0"
-        assert len(content) <= 15_000_000
+        assert len(content) <= 20_000_000  # docs/decisions/0011-companion.md

@@ -243,7 +243,7 @@ def test_a_folder_of_scans_in_the_configuration_is_all_that_adapting_needs(tmp_p
     )
     recipe = build(settings)
     adapted = adapt(replace(recipe, items=BlobItems(1.0)), settings, tmp_path / "run")
-    first, again = (next(feed(adapted.items, 1, settings.data)).item for _ in range(2))
+    first, again = (next(feed(adapted.items, 1, 1, settings.data)).item for _ in range(2))
     assert torch.equal(first.real.images, again.real.images)
     assert max(first.real.images.shape) == 16
     fit(settings, adapted.model, adapted.items, adapted.loss, tmp_path / "run")

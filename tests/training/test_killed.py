@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ class Slow(ToyItems):
         return super().item(index)
 
 config = toy_config(steps=400)
-config = replace(config, run=replace(config.run, checkpoint_minutes=0.2 / 60))
+config = replace(config, run=replace(config.run, checkpoint_minutes=0.2 / 60, threads=1))
 fit(config, toy_model(), Slow(), toy_loss, Path({out!r}))
 """
 """A run of 400 steps of 0.04 seconds, saved every 0.2 seconds."""
@@ -55,20 +56,25 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_with_the_losses_of_an_unb
     assert losses(out) == losses(tmp_path / "whole")
 
 
-@pytest.fixture
+@contextmanager
 def small_files():
-    """The operating system refuses to write files of more than 2,000 bytes, as a full disk would."""
+    """The operating system refuses to write files of more than 2,000 bytes, as a full disk would.
+
+    Not a fixture: the letter a test prints into a long log would be refused too.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_state_that_does_not_fit_on_the_disk_leaves_the_one_before(tmp_path, request):
+def test_a_state_that_does_not_fit_on_the_disk_leaves_the_one_before(tmp_path):
     path = tmp_path / "state.pt"
     save_state(path, {"model": {"weight": torch.ones(10_000)}}, Progress(step=1), {})
-    request.getfixturevalue("small_files")
-    with pytest.raises(TrainingError, match=r"Cannot write '.*state\.pt': .* make room on the disk, then resume"):
+    refused = pytest.raises(TrainingError, match=r"Cannot write '.*state\.pt': .* make room on the disk, then resume")
+    with refused, small_files():
         save_state(path, {"model": {"weight": torch.zeros(10_000)}}, Progress(step=2), {})
     state = load_state(path)
     assert state["progress"]["step"] == 1
@@ -76,11 +82,10 @@ def test_a_state_that_does_not_fit_on_the_disk_leaves_the_one_before(tmp_path, r
     assert [file.name for file in tmp_path.iterdir()] == ["state.pt"]
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_log_that_does_not_fit_on_the_disk_says_which_file_it_is(tmp_path):
     log = RowFile(tmp_path / "log.csv", 0)
     row = {"step": 1, **{f"part {number}": 0.5 for number in range(1000)}}
-    with pytest.raises(TrainingError, match=r"Cannot write '.*log\.csv'"):
+    with pytest.raises(TrainingError, match=r"Cannot write '.*log\.csv'"), small_files():
         log.write(row)
 
 

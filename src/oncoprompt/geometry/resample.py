@@ -17,6 +17,9 @@ from oncoprompt.geometry.grid import Grid
 ANTI_ALIAS_ABOVE = 1.3
 """Target step over source step from which linear interpolation averages over the step."""
 
+PARALLEL_WITHIN = 1e-3
+"""Drift in source voxels over the whole target up to which grids count as parallel: rounding of headers."""
+
 _POINTS_A_CHUNK = 1 << 21
 
 
@@ -65,8 +68,7 @@ def _parallel_axes(matrix: NDArray[np.float64], target: Grid) -> list[_Parallel]
         return None
     rest = np.abs(matrix[:3, :3]).copy()
     rest[np.arange(3), main] = 0.0
-    # A drift of less than a thousandth of a voxel over the whole target is rounding, not obliquity.
-    if np.any(rest @ np.asarray(target.shape, dtype=np.float64) > 1e-3):
+    if np.any(rest @ np.asarray(target.shape, dtype=np.float64) > PARALLEL_WITHIN):
         return None
     return [_Parallel(axis, int(main[axis])) for axis in range(3)]
 
