@@ -4,12 +4,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oncoprompt.inference import Segmentation, Session
+    from oncoprompt.inference import Segmentation, Session, SliceSession, TargetSegmentation
     from oncoprompt.prompts import Box, Click, Text
     from oncoprompt.study import Study
 
 __version__ = "0.1.0"
-__all__ = ["Box", "Click", "Segmentation", "Session", "Study", "Text", "__version__"]
+__all__ = [
+    "Box",
+    "Click",
+    "Segmentation",
+    "Session",
+    "SliceSession",
+    "Study",
+    "TargetSegmentation",
+    "Text",
+    "__version__",
+]
 
 # Imported on first use, so that `import oncoprompt` and `oncoprompt --help` do not wait for torch.
 _HOME = {
@@ -17,7 +27,9 @@ _HOME = {
     "Click": "oncoprompt.prompts",
     "Segmentation": "oncoprompt.inference",
     "Session": "oncoprompt.inference",
+    "SliceSession": "oncoprompt.inference",
     "Study": "oncoprompt.study",
+    "TargetSegmentation": "oncoprompt.inference",
     "Text": "oncoprompt.prompts",
 }
 

@@ -11,7 +11,7 @@ from oncoprompt.training.export import export_weights
 from oncoprompt.training.recipe import build
 from training.cases import write_ball
 
-VERBS = ("prompts", "missing-channels", "channel-order", "memory", "ablation", "few-shot")
+VERBS = ("prompts", "missing-channels", "channel-order", "memory", "ablation", "few-shot", "interaction")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from oncoprompt.training.schedule import completed_fraction, learning_rate
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("msm-seg-*.toml")), ids=lambda path: path.stem)
 def test_every_committed_configuration_builds_a_network_and_its_items(path):
     from oncoprompt.methods.registry import network_config
 

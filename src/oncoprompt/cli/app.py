@@ -5,7 +5,20 @@ from typing import Annotated
 import typer
 
 from oncoprompt import __version__
-from oncoprompt.cli import data, demo, evaluate, experiment, finetune, info, mix, models, segment, synthesize, train
+from oncoprompt.cli import (
+    data,
+    demo,
+    evaluate,
+    experiment,
+    finetune,
+    info,
+    mix,
+    model_files,
+    models,
+    segment,
+    synthesize,
+    train,
+)
 from oncoprompt.cli.console import say
 
 
@@ -45,5 +58,7 @@ app.command("mix", epilog=mix.EXAMPLE)(mix.mix)
 app.command("evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.add_typer(data.app, name="data")
 app.add_typer(experiment.app, name="experiment")
+models.app.command("verify", epilog=model_files.VERIFY_EXAMPLE)(model_files.verify)
+models.app.command("convert", epilog=model_files.CONVERT_EXAMPLE)(model_files.convert)
 app.add_typer(models.app, name="models")
 app.command("info", epilog=info.EXAMPLE)(info.info)

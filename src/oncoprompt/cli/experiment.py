@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oncoprompt.cli.console import Talk, say
+from oncoprompt.cli.experiment_run import Asked, command_of
 from oncoprompt.cli.options import DEFAULT_MODEL, Quiet, Verbose
-from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
+    from oncoprompt.cli.experiment_run import Begin
     from oncoprompt.experiments.arms import ArmTraining
-    from oncoprompt.experiments.cases import Case
-    from oncoprompt.experiments.result import Result
+    from oncoprompt.experiments.interaction import Interaction
+    from oncoprompt.experiments.slice_targets import SliceCase
     from oncoprompt.methods.interface import Method
-
-    Begin = Callable[[], None]
 
 app = typer.Typer(
     help="Ask what prompts, channels, memories, parts and cases of one's own are worth; writes a page (.md), all "
@@ -37,58 +32,6 @@ ModelName = Annotated[str, typer.Option("--model", help="Model to ask: a name or
 Network = Annotated[str, typer.Option("--model", help="Network to train; its weights are not used.")]
 Minutes = Annotated[float, typer.Option(min=0.01, help="Minutes of training for each.")]
 Items = Annotated[int, typer.Option(min=1, help="Synthetic items that all are trained on, drawn once.")]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What every experiment is asked for."""
-
-    context: typer.Context
-    out: Path
-    data: Path | None
-    schema: str | None
-    synthetic: int
-    seed: int
-    quiet: bool
-    verbose: int
-
-    def run(self, ask: Callable[[list[Case], Begin], Result]) -> None:
-        """Find the cases, run the experiment, write what it found and tell it; errors become exit codes."""
-        talk = Talk(self.quiet, self.verbose)
-        with talk.errors_told():
-            from oncoprompt.experiments.cases import cases_of
-            from oncoprompt.experiments.result import write_result
-
-            if self.out.exists() and not self.out.is_dir():
-                raise InputError(f"Output '{self.out}' is a file; give a folder.")
-            cases = cases_of(self.data, self.schema, self.synthetic, self.seed)
-            with ExitStack() as shown:
-                # training shows its own progress, so that of the cases begins with the first
-                told: list[Begin] = []
-
-                def begin() -> None:
-                    if not told:
-                        told.append(shown.enter_context(talk.progress("Case", len(cases))))
-                    told[0]()
-
-                result = ask(cases, begin)
-            name = self.context.info_name or "experiment"
-            page, *others = write_result(result, self.out, name, command_of(self.context))
-            if not self.quiet:
-                say("\n".join([page.read_text(encoding="utf-8"), *map(str, (page, *others))]))
-
-
-def command_of(context: typer.Context) -> str:
-    """The command line as it was given, from the options that were."""
-    import shlex
-
-    words = context.command_path.split()
-    for option in context.command.params:
-        given = context.get_parameter_source(option.name or "")
-        if given is not None and given.name == "COMMANDLINE":
-            value = context.params[option.name or ""]
-            words += [option.opts[0]] if value is True else [option.opts[0], str(value)]
-    return shlex.join(words)
 
 
 @app.command("prompts", epilog="Example: oncoprompt experiment prompts --data BraTS2021/ --schema brats2021 -o out/")
@@ -233,6 +176,59 @@ def few_shot(
     asked = Asked(context, out, data, schema, synthetic, seed, quiet, max(1, verbose))
     config = FinetuneConfig(model=model, minutes=minutes, steps=steps, seed=seed)
     asked.run(lambda cases, begin: experiment(numbers(counts), config, out, cases, begin))
+
+
+@app.command(
+    "interaction",
+    epilog="Example: oncoprompt experiment interaction --data BraTS2021/ --schema brats2021 --channel t2f -o out/",
+)
+def interaction(
+    context: typer.Context,
+    out: Out,
+    data: Data = None,
+    schema: Schema = None,
+    synthetic: Synthetic = 0,
+    seed: Seed = 0,
+    model: Annotated[str, typer.Option("--model", help="Slice model to ask: a name or the path of weights.")] = (
+        "medsam-compact"
+    ),
+    region: Annotated[str, typer.Option(help="Region to annotate: WT, TC or ET.")] = "WT",
+    channel: Annotated[str, typer.Option(help="Channel whose slices are shown, where a study has several.")] = "t2f",
+    goal: Annotated[float, typer.Option(help="Dice to reach.")] = 0.9,
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="Actions a target may cost; by default one for each of its slices.")
+    ] = None,
+    jitter: Annotated[float, typer.Option(help="Sides of boxes move by up to this share of their length.")] = 0.05,
+    clicks: Annotated[
+        bool, typer.Option("--clicks/--no-clicks", help="Correct a slice that has a box by clicks; or leave it.")
+    ] = True,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Actions to reach a Dice: a box on every slice, sparse markers, one 3-D box, one slice; also of .npz files."""
+
+    def find() -> list[SliceCase]:
+        from oncoprompt.experiments.slice_targets import slice_cases_of
+
+        return slice_cases_of(data, schema, synthetic, seed, region, channel)
+
+    def ask(cases: list[SliceCase], begin: Begin) -> Interaction:
+        import torch
+
+        from oncoprompt.experiments.interaction import InteractionConfig
+        from oncoprompt.experiments.interaction import interaction as experiment
+        from oncoprompt.methods.registry import load_slice_model
+
+        config = InteractionConfig(goal, budget, jitter, clicks, seed)
+        slice_model = load_slice_model(model, "cuda" if torch.cuda.is_available() else "cpu")
+        return experiment(slice_model, cases, begin, config)
+
+    def write(found: Interaction, name: str) -> list[Path]:
+        from oncoprompt.experiments.interaction_page import write_interaction
+
+        return write_interaction(found, out, name, command_of(context))
+
+    Asked(context, out, data, schema, synthetic, seed, quiet, verbose).run_on(find, ask, write)
 
 
 def _loaded(model: str) -> Method:

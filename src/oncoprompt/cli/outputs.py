@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,19 +19,19 @@ class Outputs:
     overlay: Path | None
 
     @classmethod
-    def planned(cls, out: Path, study_name: str, overlay: Path | None) -> Outputs:
-        """A file if `out` ends in .nii or .nii.gz, else `<out>/<study>-seg.nii.gz`; the folder is made.
+    def planned(cls, out: Path, study_name: str, overlay: Path | None, endings: Sequence[str] = _ENDINGS) -> Outputs:
+        """A file if `out` has one of the endings, else `<out>/<study>-seg` with the first of them; the folder is made.
 
         Raises `InputError` where a folder is not there and should be, or an ending is not known.
         """
         if overlay is not None and overlay.suffix.lower() != ".png":
             raise InputError(f"--overlay '{overlay.name}' must end in .png.")
         label_map = out
-        if not out.name.lower().endswith(_ENDINGS):
+        if not out.name.lower().endswith(tuple(endings)):
             if out.suffix and not out.is_dir():
-                raise InputError(f"Output '{out}' is no folder and does not end in .nii or .nii.gz.")
+                raise InputError(f"Output '{out}' is no folder and does not end in {' or '.join(sorted(endings))}.")
             out.mkdir(parents=True, exist_ok=True)
-            label_map = out / f"{study_name}-seg.nii.gz"
+            label_map = out / f"{study_name}-seg{endings[0]}"
         for path in (label_map, overlay):
             if path is not None and not path.resolve().parent.is_dir():
                 raise InputError(f"Folder '{path.parent}' does not exist; make it first.")
@@ -38,8 +39,17 @@ class Outputs:
                 raise InputError(f"Output '{path}' is a folder; give a file.")
         return cls(label_map, overlay)
 
+    def check_apart(self, sources: Iterable[Path]) -> None:
+        """Raise `InputError` where an output would take the place of one of the files that are read."""
+        read = {path.resolve() for path in sources}
+        for path in (self.label_map, self.overlay):
+            if path is not None and path.resolve() in read:
+                raise InputError(f"Output '{path}' is the scan itself; give another file.")
+
     def probability(self, region: str) -> Path:
-        """File of a region's probabilities, beside the label map."""
+        """File of a region's probabilities, beside the label map; raises `InputError` where that is a picture."""
+        if not self.label_map.name.lower().endswith(_ENDINGS):
+            raise InputError(f"--probabilities needs a label map in .nii or .nii.gz; found '{self.label_map.name}'.")
         ending = next(ending for ending in _ENDINGS if self.label_map.name.lower().endswith(ending))
         stem = self.label_map.name[: -len(ending)].removesuffix("-seg")
         return self.label_map.with_name(f"{stem}-prob-{region}{ending}")

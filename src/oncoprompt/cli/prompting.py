@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from oncoprompt.cli.arguments import whole_numbers
+from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
     from oncoprompt.geometry import Grid
@@ -30,15 +31,45 @@ class Asked:
 
         found: list[Prompt] = []
         for text in self.boxes:
-            i0, i1, j0, j1, k0, k1 = whole_numbers(text, 6, "--box", "I0 I1 J0 J1 K0 K1")
-            found.append(Box.from_voxels([[i0, i1], [j0, j1], [k0, k1]], grid))
+            found.append(Box.from_voxels(_box(text, grid), grid))
         for option, texts, positive in (("--click", self.clicks, True), ("--no-click", self.no_clicks, False)):
             for text in texts:
-                voxel = whole_numbers(text, 3, option, "I J K")
-                found.append(Click.at_voxel(voxel, grid, positive=positive))
+                found.append(Click.at_voxel(_voxel(text, option, grid), grid, positive=positive))
         if self.words is not None:
             found.append(Text(self.words))
         return found
+
+
+def _box(text: str, grid: Grid) -> list[list[int]]:
+    """Voxel ranges of six numbers I0 I1 J0 J1 K0 K1 or, in scans one slice thick, of four, X0 Y0 X1 Y1."""
+    from oncoprompt.study.slices import thin_axis
+
+    axis = thin_axis(grid)
+    if axis is None or _count(text) == 6:
+        i0, i1, j0, j1, k0, k1 = whole_numbers(text, 6, "--box", "I0 I1 J0 J1 K0 K1")
+        return [[i0, i1], [j0, j1], [k0, k1]]
+    x0, y0, x1, y1 = whole_numbers(text, 4, "--box", "X0 Y0 X1 Y1")
+    if x1 <= x0 or y1 <= y0:
+        raise InputError(f"The box {text} is inverted or empty. Give X0 Y0 X1 Y1 with X0 < X1 and Y0 < Y1.")
+    ranges = [[x0, x1], [y0, y1]]
+    ranges.insert(axis, [0, 1])
+    return ranges
+
+
+def _voxel(text: str, option: str, grid: Grid) -> list[int]:
+    """A voxel of three numbers I J K or, in scans one slice thick, of two, X Y."""
+    from oncoprompt.study.slices import thin_axis
+
+    axis = thin_axis(grid)
+    if axis is None or _count(text) == 3:
+        return whole_numbers(text, 3, option, "I J K")
+    voxel = whole_numbers(text, 2, option, "X Y")
+    voxel.insert(axis, 0)
+    return voxel
+
+
+def _count(text: str) -> int:
+    return len(text.replace(",", " ").split())
 
 
 def described(prompt: Prompt, grid: Grid) -> dict[str, Any]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from oncoprompt.cli import segment_targets
 from oncoprompt.cli.console import Talk, say, say_json
 from oncoprompt.cli.options import DEFAULT_MODEL, AsJson, Device, Model, Quiet, Verbose
 from oncoprompt.cli.outputs import Outputs
 from oncoprompt.cli.prompting import Asked, described
+from oncoprompt.cli.segment_request import DEFAULT_SCHEMA, Request, SliceOptions, source_of
 from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,14 +35,20 @@ class Format(StrEnum):
 def segment(
     out: Annotated[Path, typer.Option("--output", "-o", help="Label map to write (.nii, .nii.gz) or a folder for it.")],
     study: Annotated[
-        Path | None, typer.Option("--input", "-i", help="Folder of a study, or one file; channels are found by name.")
+        Path | None,
+        typer.Option(
+            "--input", "-i", help="Folder of a study or DICOM series, or one scan or picture; channels by file name."
+        ),
     ] = None,
     channel: Annotated[
         list[str] | None, typer.Option(metavar="NAME=FILE", help="One channel and its file, instead of -i; repeatable.")
     ] = None,
     box: Annotated[
         list[str] | None,
-        typer.Option(metavar="I0 I1 J0 J1 K0 K1", help="Box around a lesion in half-open voxel ranges; repeatable."),
+        typer.Option(
+            metavar="I0 I1 J0 J1 K0 K1",
+            help="Box around a target in half-open voxel ranges, X0 Y0 X1 Y1 in pictures; repeatable.",
+        ),
     ] = None,
     click: Annotated[
         list[str] | None, typer.Option(metavar="I J K", help="Voxel inside the tumour; repeatable.")
@@ -51,43 +58,58 @@ def segment(
     ] = None,
     text: Annotated[str | None, typer.Option(metavar="WORDS", help="What to look for, for models that read.")] = None,
     model: Model = DEFAULT_MODEL,
-    schema: Annotated[str, typer.Option(help="Label schema of the label map, such as brats2021.")] = "brats2023",
+    schema: Annotated[
+        str | None, typer.Option(help="Label schema of the label map, such as brats2021.", show_default=DEFAULT_SCHEMA)
+    ] = None,
     file_format: Annotated[Format, typer.Option("--format", help="Format of the label map.")] = Format.nifti,
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Write a probability map of each region.")
+        bool, typer.Option("--probabilities", help="Write a probability map of each region or target.")
     ] = False,
     overlay: Annotated[Path | None, typer.Option(help="Write a picture (.png) to judge the result by.")] = None,
+    on: Annotated[
+        str | None, typer.Option(metavar="CHANNEL", help="Models of slices: the channel to look at, of several.")
+    ] = None,
+    plane: Annotated[
+        str | None,
+        typer.Option(help="Models of slices: axial, coronal or sagittal; by default across the largest spacing."),
+    ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(help="Models of slices: soft-tissue, lung-l600, brain, percentiles, ... or WIDTH/LEVEL."),
+    ] = None,
+    propagate: Annotated[
+        bool,
+        typer.Option("--propagate/--no-propagate", help="Models of slices: follow a target beyond its box's slice."),
+    ] = True,
     device: Device = "auto",
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Segment a tumour and its sub-regions (ET, TC, WT) from boxes, clicks or nothing, on the grid of the scan."""
+    """Segment a tumour and its sub-regions (ET, TC, WT) from boxes, clicks or nothing, on the grid of the scan.
+
+    Models of slices (medsam-...) segment one target of any kind a box, in pictures and scans.
+    """
     talk = Talk(quiet, verbose)
     with talk.errors_told():
         if file_format is Format.dicom_seg:
             raise InputError("Format dicom-seg is not built yet. Use --format nifti.")
         asked = Asked(box or (), click or (), no_click or (), text)
-        request = Request(_source(study, channel or []), asked, out, overlay, model, schema, device, probabilities)
-        summary = run(request, talk)
+        options = SliceOptions(plane, on, window, propagate)
+        source = source_of(study, channel or [])
+        request = Request(source, asked, out, overlay, model, schema, device, probabilities, options)
+        of_slices = _is_slice_model(model)
+        summary = segment_targets.run(request, talk) if of_slices else run(request, talk)
         if as_json:
             say_json(summary)
         elif not quiet:
-            say(_told(summary))
+            say(segment_targets.told(summary) if of_slices else _told(summary))
 
 
-@dataclass(frozen=True)
-class Request:
-    """What one run of the verb is asked for."""
+def _is_slice_model(name: str) -> bool:
+    from oncoprompt.methods.medsam.models import is_slice_model
 
-    source: Path | dict[str, Path]
-    asked: Asked
-    out: Path
-    overlay: Path | None
-    model: str
-    schema: str
-    device: str
-    probabilities: bool
+    return is_slice_model(name)
 
 
 def run(request: Request, talk: Talk) -> dict[str, Any]:
@@ -96,11 +118,15 @@ def run(request: Request, talk: Talk) -> dict[str, Any]:
     from oncoprompt.study import Study, schemas
 
     began = time.perf_counter()
-    schemas.get(request.schema)
+    schema = request.schema or DEFAULT_SCHEMA
+    schemas.get(schema)
+    if request.slices != SliceOptions():
+        raise InputError(f"--on, --plane, --window and --no-propagate are for models of slices, not '{request.model}'.")
     with talk.step("Reading the study"):
         study = Study.read(request.source)
     prompts = request.asked.prompts(study.grid)
     outputs = Outputs.planned(request.out, study.name, request.overlay)
+    outputs.check_apart(request.scans)
     with talk.step(f"Loading {request.model}"):
         from oncoprompt.inference import Session
 
@@ -109,35 +135,19 @@ def run(request: Request, talk: Talk) -> dict[str, Any]:
         result = session.segment(prompts or None)
     summary = summarise(study, result, [described(prompt, study.grid) for prompt in prompts])
     with talk.step("Writing"):
-        summary["outputs"] = _write(request, outputs, study, result, summary)
-    summary["schema"] = request.schema
+        summary["outputs"] = _write(request, schema, outputs, study, result, summary)
+    summary["schema"] = schema
     summary["timings_s"]["process"] = round(time.perf_counter() - began, 3)
     return summary
 
 
-def _source(folder: Path | None, channels: Sequence[str]) -> Path | dict[str, Path]:
-    if (folder is None) == (not channels):
-        raise InputError("Give the study either as -i FOLDER or as --channel NAME=FILE, one for each channel.")
-    if folder is not None:
-        return folder
-    files: dict[str, Path] = {}
-    for given in channels:
-        name, separator, file = given.partition("=")
-        if not (name and separator and file):
-            raise InputError(f"--channel takes NAME=FILE, such as t1c=scan.nii.gz. Found: '{given}'.")
-        if name in files:
-            raise InputError(f"--channel names '{name}' twice.")
-        files[name] = Path(file)
-    return files
-
-
 def _write(
-    request: Request, outputs: Outputs, study: Study, result: Segmentation, summary: Mapping[str, Any]
+    request: Request, schema: str, outputs: Outputs, study: Study, result: Segmentation, summary: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Write what was asked for and return the files, by what they hold."""
     from oncoprompt.study import REGIONS, write_nifti
 
-    result.save(outputs.label_map, schema=request.schema)
+    result.save(outputs.label_map, schema=schema)
     written: dict[str, Any] = {"label_map": str(outputs.label_map)}
     if request.probabilities:
         written["probabilities"] = {region: str(outputs.probability(region)) for region in REGIONS}

@@ -24,10 +24,15 @@ def validator(config: TrainingConfig) -> Validate | None:
     Raises InputError for a data set that cannot be read or has no labelled case.
     """
     from oncoprompt.experiments.protocol import moved_box, unprompted
+    from oncoprompt.training.slice_names import SLICE_MODELS
 
     section = config.validation
     if not section.wanted:
         return None
+    if config.model.name in SLICE_MODELS:
+        from oncoprompt.training.slice_validation import slice_validator
+
+        return slice_validator(config)
     protocol = moved_box(section.jitter, section.draws) if section.box else unprompted()
     return _Validator(config.model.name, _cases(config), protocol)
 

@@ -44,16 +44,8 @@ def write_result(result: Result, out: Path, name: str, command: str) -> list[Pat
 
     Model, weights, ``command``, version and commit go along.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    paths = [out / f"{name}.{ending}" for ending in ("md", "json", "png")]
     outcome = result.outcome
-    origin = {
-        "model": result.model,
-        "weights_sha256": result.weights_sha256,
-        "version": __version__,
-        "commit": source_commit(),
-        "command": command,
-    }
+    origin = origin_of(result.model, result.weights_sha256, command)
     content = {
         "experiment": name,
         **origin,
@@ -65,12 +57,44 @@ def write_result(result: Result, out: Path, name: str, command: str) -> list[Pat
         "means": plain_means(outcome, result.settings),
         "answers": plain_answers(outcome),
     }
+    return write_parts(out, name, _page(result, name, origin), content, result.figure)
+
+
+def origin_of(model: str, weights_sha256: str | None, command: str) -> dict[str, str | None]:
+    """Where numbers come from: model, weights, version, commit and command."""
+    return {
+        "model": model,
+        "weights_sha256": weights_sha256,
+        "version": __version__,
+        "commit": source_commit(),
+        "command": command,
+    }
+
+
+def write_parts(out: Path, name: str, page: str, content: Mapping[str, Any], figure: Figure) -> list[Path]:
+    """Write a page as ``<name>.md``, numbers as ``<name>.json`` and a figure as ``<name>.png``, each whole or not."""
+    out.mkdir(parents=True, exist_ok=True)
     with io.BytesIO() as picture:
-        result.figure.savefig(picture, format="png", dpi=130, facecolor="white")
-        contents = (_page(result, name, origin), f"{json.dumps(content, indent=1, allow_nan=False)}\n")
-        for path, data in zip(paths, (*(text.encode() for text in contents), picture.getvalue()), strict=True):
-            write_whole(path, data)
+        figure.savefig(picture, format="png", dpi=130, facecolor="white")
+        drawn = picture.getvalue()
+    parts = {
+        "md": page.encode(),
+        "json": f"{json.dumps(content, indent=1, allow_nan=False)}\n".encode(),
+        "png": drawn,
+    }
+    paths = []
+    for ending, data in parts.items():
+        paths.append(out / f"{name}.{ending}")
+        write_whole(paths[-1], data)
     return paths
+
+
+def origin_lines(origin: Mapping[str, str | None]) -> list[str]:
+    """The last paragraphs of a page: model, weights, version and command."""
+    sha256 = origin["weights_sha256"]
+    weights = f"weights {sha256[:12]}" if sha256 else "weights trained here, see the JSON"
+    commit = f", commit {origin['commit']}" if origin["commit"] else ""
+    return [f"Model {origin['model']}, {weights}; oncoprompt {origin['version']}{commit}.", f"    {origin['command']}"]
 
 
 def _page(result: Result, name: str, origin: Mapping[str, str | None]) -> str:
@@ -79,11 +103,8 @@ def _page(result: Result, name: str, origin: Mapping[str, str | None]) -> str:
     for source in outcome.sources:
         heading = f"## {source.capitalize()} ({len(outcome.cases(source))})"
         parts += [heading, score_table(outcome, source, result.settings, result.head)]
-    parts += [*_caveats(outcome), _bullets("Findings", result.findings), _bullets("Left out", outcome.problems)]
-    parts.append(f"![{result.title}]({name}.png)")
-    weights = f"weights {result.weights_sha256[:12]}" if result.weights_sha256 else "weights trained here, see the JSON"
-    commit = f", commit {origin['commit']}" if origin["commit"] else ""
-    parts += [f"Model {result.model}, {weights}; oncoprompt {__version__}{commit}.", f"    {origin['command']}"]
+    parts += [*_caveats(outcome), bullets("Findings", result.findings), bullets("Left out", outcome.problems)]
+    parts += [f"![{result.title}]({name}.png)", *origin_lines(origin)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -96,5 +117,6 @@ def _caveats(outcome: Outcome) -> list[str]:
     return caveats
 
 
-def _bullets(heading: str, sentences: Sequence[str]) -> str:
+def bullets(heading: str, sentences: Sequence[str]) -> str:
+    """Sentences as a list under a heading, nothing where there are none."""
     return "\n".join([f"**{heading}**", "", *(f"- {sentence}" for sentence in sentences)]) if sentences else ""

@@ -2,5 +2,7 @@
 
 from oncoprompt.inference.segmentation import Lesion, Provenance, Segmentation
 from oncoprompt.inference.session import Session
+from oncoprompt.inference.slice_session import SliceSession
+from oncoprompt.inference.targets import TargetSegmentation
 
-__all__ = ["Lesion", "Provenance", "Segmentation", "Session"]
+__all__ = ["Lesion", "Provenance", "Segmentation", "Session", "SliceSession", "TargetSegmentation"]

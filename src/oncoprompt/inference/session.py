@@ -6,15 +6,14 @@ import logging
 import time
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oncoprompt import __version__
-from oncoprompt.errors import InputError
 from oncoprompt.inference.box_check import box_warnings
 from oncoprompt.inference.calibration import calibration_of
+from oncoprompt.inference.device import device_named
 from oncoprompt.inference.familiarity import intensity_statistics
 from oncoprompt.inference.search import places_of_interest
 from oncoprompt.inference.segmentation import Provenance, Segmentation
@@ -23,9 +22,6 @@ from oncoprompt.methods.registry import load_model
 from oncoprompt.prompts import Box, Click
 from oncoprompt.study import Study
 from oncoprompt.study.foreground import foreground_mask
-
-if TYPE_CHECKING:
-    import torch
 
 _LOG = logging.getLogger(__name__)
 _MOST_ENCODINGS = 8
@@ -39,7 +35,7 @@ class Session:
 
     def __init__(self, study: Study, model: str | Method = "msm-seg-compact", device: str = "auto") -> None:
         self.study = study
-        self._model = load_model(model, _device(device)) if isinstance(model, str) else model
+        self._model = load_model(model, device_named(device)) if isinstance(model, str) else model
         self._calibration = calibration_of(self._model, self._model.weights_sha256)
         self._encodings: dict[bytes, Encoding] = {}
         self._prompts: tuple[Prompt, ...] = ()
@@ -146,17 +142,3 @@ def _join(found: Sequence[RegionProbabilities]) -> RegionProbabilities:
         i, j, k = (slice(int(s), int(s) + n) for s, n in zip(start, f.values.shape[1:], strict=True))
         np.maximum(values[:, i, j, k], f.values, out=values[:, i, j, k])
     return RegionProbabilities(values, (int(low[0]), int(low[1]), int(low[2])))
-
-
-def _device(name: str) -> torch.device:
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"There is no device '{name}'. Use auto, cpu or cuda.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"Device '{name}' is not on this machine. Use auto or cpu.")
-    return device

@@ -14,6 +14,8 @@ from safetensors.torch import load
 from oncoprompt.errors import InputError, WeightsError
 from oncoprompt.mapping import updated
 from oncoprompt.methods.interface import Method
+from oncoprompt.methods.medsam import models as slice_models
+from oncoprompt.methods.medsam.slice_model import SliceModel
 from oncoprompt.methods.msm_seg.checkpoint import load_own, weights_file
 from oncoprompt.methods.msm_seg.config import HIERA_SIZES, HieraConfig, HieraSize, MSMSegConfig
 from oncoprompt.methods.msm_seg.model import MSMSeg
@@ -60,7 +62,21 @@ def list_models() -> list[ModelCard]:
     for core, what in (("dynunet", "MONAI's DynUNet, the network of nnU-Net,"), ("segresnet", "MONAI's SegResNet")):
         text = f"{what} with box and clicks as input channels; weights come from your own training run."
         cards.append(ModelCard(core, "volumetric", text, "that of the training data", _find(core)))
+    for entry in slice_models.slice_models().values():
+        cards.append(ModelCard(entry.name, entry.method, entry.description, entry.licence, entry.weights))
     return cards
+
+
+def load_slice_model(name: str, device: str | torch.device = "cpu") -> SliceModel:
+    """A model of single slices ready to answer: a known name, or the path of its weights in any published layout.
+
+    Raises InputError for a name that is not known or of a model of whole studies, and WeightsError where weights are
+    missing, damaged or another model's.
+    """
+    slices = slice_models.slice_models()
+    if name not in slices and name in [card.name for card in list_models()]:
+        raise InputError(f"'{name}' segments whole studies, not slices. Use it with Session, or load_model.")
+    return slice_models.load_by_name(name, device)
 
 
 def load_model(name: str, device: str | torch.device = "cpu") -> Method:
@@ -95,6 +111,8 @@ class TrainedNetwork:
 
 def load_network(name: str) -> TrainedNetwork:
     """The network of a model, by name or by the path of its weights; raises as `load_model` does."""
+    if slice_models.is_slice_model(name):
+        raise InputError(f"'{name}' is a model of slices. Use it with SliceSession, or load_slice_model.")
     if name.endswith(_WEIGHTS_ENDING):
         path = Path(name)
         if not path.is_file():
@@ -126,7 +144,7 @@ def build_network(name: str, options: Mapping[str, Any], origin: str) -> "MSMSeg
 
 def network_config(name: str, options: Mapping[str, Any], origin: str) -> MSMSegConfig:
     """Configuration of a named MSM-Seg network with ``options`` in place of its own; raises as `build_network`."""
-    known = [card.name for card in list_models()]
+    known = [card.name for card in list_models() if not slice_models.is_slice_model(card.name)]
     if name not in known:
         raise InputError(f"There is no network '{name}'. Known: {', '.join(known)}.")
     if name in CORES:

@@ -11,6 +11,14 @@ from oncoprompt.errors import InputError
 CHANNELS = ("t1n", "t1c", "t2w", "t2f", "ct")
 """Canonical channel names in the order in which a study holds them."""
 
+COLOURS = ("red", "green", "blue")
+"""Channels of a colour picture, in order."""
+
+GREY = "grey"
+"""The one channel of a grey picture."""
+
+_ORDER = (*CHANNELS, *COLOURS)
+
 ALIASES = MappingProxyType(
     {
         "t1n": ("t1n", "t1w", "t1"),
@@ -80,8 +88,8 @@ def split_extension(file_name: str) -> tuple[str, str] | None:
 
 
 def in_order(channels: Iterable[str]) -> list[str]:
-    """Canonical channels first, in their order, then the others by name."""
-    return sorted(channels, key=lambda name: (CHANNELS.index(name) if name in CHANNELS else len(CHANNELS), name))
+    """Canonical channels and colours first, in their order, then the others by name."""
+    return sorted(channels, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
 
 
 def named(name: str) -> str:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from oncoprompt.errors import InputError
 from oncoprompt.geometry import Grid
 from oncoprompt.study import discover
-from oncoprompt.study.channels import accepted_names, in_order, named, split_extension
+from oncoprompt.study.channels import COLOURS, accepted_names, in_order, named, split_extension
+from oncoprompt.study.dicom import is_dicom
 from oncoprompt.study.volume import Volume, read_volume
 
 Source = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
@@ -24,8 +25,8 @@ Source = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
 class Study:
     """Channels (I, J, K) float32 by name on one grid; `header` is the NIfTI header whose codes outputs repeat.
 
-    Raises InputError for no channel, shapes that differ from the grid, values that are not finite, a constant channel,
-    or a header of another grid.
+    Raises InputError for no channel, shapes that differ from the grid, values that are not finite, a constant channel
+    (one colour of several may be), or a header of another grid.
     """
 
     channels: dict[str, NDArray[np.float32]]
@@ -42,30 +43,44 @@ class Study:
             if channel in checked:
                 raise InputError(f"Study '{self.name}' names channel '{channel}' twice.")
             checked[channel] = _checked(self.channels[given], channel, self.grid, self.name)
+        if all(channel in COLOURS and np.ptp(values) == 0 for channel, values in checked.items()):
+            raise InputError(f"Picture '{self.name}' is empty: every pixel has one colour. Export it again.")
         if self.header is not None and not np.allclose(self.header.get_best_affine(), self.grid.affine, atol=1e-3):
             raise InputError(f"The header of study '{self.name}' describes another grid than its channels lie on.")
         object.__setattr__(self, "channels", {channel: checked[channel] for channel in in_order(checked)})
 
     @classmethod
-    def read(cls, source: Source, name: str | None = None, channel_order: Sequence[str] | None = None) -> Study:
+    def read(
+        cls,
+        source: Source,
+        name: str | None = None,
+        channel_order: Sequence[str] | None = None,
+        unnamed: str | None = None,
+    ) -> Study:
         """A study from a folder, a file, or a mapping of channel to file.
 
-        `channel_order` names the volumes of a four-dimensional file. Raises InputError, with a sentence for each way in
-        which files can be missing, damaged, ambiguous or not fit each other.
+        A file is a scan (NIfTI, NRRD, MetaImage, DICOM), a picture, or an .npz file of the MedSAM challenges; a folder
+        holds one file a channel, or one DICOM series. `channel_order` names the volumes of a four-dimensional file, and
+        `unnamed` the channel of a single scan that tells none. Raises InputError, with a sentence for each way in which
+        files can be missing, damaged, ambiguous or not fit each other.
         """
         if isinstance(source, Mapping):
             return cls._from_files(discover.in_mapping(source), name)
         path = Path(source)
-        if path.is_dir():
+        if path.is_dir() and not is_dicom(path):
             return cls._from_files(discover.in_folder(path), name)
         volume = read_volume(path)
         if volume.array.ndim == 4:
-            order = discover.volume_order(path, volume.array.shape[3], channel_order)
+            order = list(volume.names) or discover.volume_order(path, volume.array.shape[3], channel_order)
             channels = {channel: volume.array[..., index] for index, channel in enumerate(order)}
             return cls(channels, volume.grid, name or _stem(path), volume.header)
         if channel_order is not None:
             return cls({_only(channel_order, path): volume.array}, volume.grid, name or _stem(path), volume.header)
-        found = discover.in_file(path)
+        if volume.names:
+            return cls({volume.names[0]: volume.array}, volume.grid, name or _stem(path), volume.header)
+        found = None if is_dicom(path) else discover.in_file(path)
+        if found is None and unnamed is not None:
+            return cls({unnamed: volume.array}, volume.grid, name or _stem(path), volume.header)
         if found is None:
             raise InputError(
                 f"The name of '{path.name}' does not say which channel it is. Say it with Study.read({{'t1c': path}}), "
@@ -99,8 +114,10 @@ class Study:
 
 
 def _stem(path: Path) -> str:
+    if path.is_dir():
+        return path.resolve().name
     parts = split_extension(path.name)
-    return parts[0] if parts is not None else path.name
+    return parts[0] if parts is not None else path.stem
 
 
 def _only(channel_order: Sequence[str], path: Path) -> str:
@@ -136,7 +153,7 @@ def _checked(array: NDArray[np.generic], channel: str, grid: Grid, study: str) -
         raise InputError(
             f"Channel '{channel}' of study '{study}' holds {bad} values that are NaN or infinite; replace them first."
         )
-    if low == high:
+    if low == high and channel not in COLOURS:
         raise InputError(
             f"Channel '{channel}' of study '{study}' is empty: every voxel is {low:g}. Leave it out or export it again."
         )

@@ -1,4 +1,4 @@
-"""Reading one file into an array on a grid; headers are judged before anything is decoded."""
+"""Reading one scan into an array on a grid; headers are judged before anything is decoded."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from oncoprompt.errors import InputError
 from oncoprompt.geometry import Grid
 from oncoprompt.study.channels import split_extension
+from oncoprompt.study.dicom import is_dicom, read_dicom
+from oncoprompt.study.picture import is_picture_file, read_picture
 
 MAX_VOXELS = 2**30
 """Largest volume read by default: 1024^3, four gigabytes as float32."""
@@ -35,15 +37,21 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """Array (I, J, K) or (I, J, K, N) float32 on its grid, with the NIfTI header where there was one."""
+    """Array (I, J, K) or (I, J, K, N) float32 on its grid, with the NIfTI header where there was one.
+
+    ``names`` are the channels that the file itself tells, as the colours of a picture.
+    """
 
     array: NDArray[Any]
     grid: Grid
     header: Nifti1Header | None
+    names: tuple[str, ...] = ()
 
 
 def read_volume(path: str | os.PathLike[str], max_voxels: int = MAX_VOXELS, raw: bool = False) -> Volume:
-    """A scan from .nii, .nii.gz, .nrrd or .mha; `raw` keeps the stored type (label maps), else float32.
+    """A scan from .nii, .nii.gz, .nrrd or .mha, a picture, a DICOM file or series, or the challenges' .npz.
+
+    `raw` keeps the stored type (label maps), else float32.
 
     Raises InputError for a file that is missing, of another format, damaged, truncated, larger than `max_voxels`, or
     whose header claims more than it holds, has no usable type, or no orthogonal axes.
@@ -51,7 +59,7 @@ def read_volume(path: str | os.PathLike[str], max_voxels: int = MAX_VOXELS, raw:
     file = Path(path)
     if not file.exists():
         raise InputError(f"File or folder '{file}' does not exist.")
-    if not file.is_file():
+    if not file.is_file() and not is_dicom(file):
         raise InputError(f"'{file}' is not a file.")
     if not os.access(file, os.R_OK):
         raise InputError(f"'{file}' may not be read by this user; change its permissions.")
@@ -61,7 +69,20 @@ def read_volume(path: str | os.PathLike[str], max_voxels: int = MAX_VOXELS, raw:
 
         array, affine = read_itk(file, max_voxels, MAX_DEFLATE_RATIO)
         return Volume(array if raw else array.astype(np.float32), _grid(array.shape[:3], affine, file), None)
+    if parts is None and is_dicom(file):
+        image = read_dicom(file, max_voxels)
+        return Volume(image.array, _grid(image.array.shape[:3], image.affine, file), None, image.channels)
+    if is_picture_file(file):
+        return _of_names(*read_picture(file), raw)
+    if file.name.lower().endswith(".npz"):
+        from oncoprompt.study.npz import read_npz  # builds on this file
+
+        return _of_names(*read_npz(file, max_voxels), raw)
     return _read_nifti(file, max_voxels, raw)
+
+
+def _of_names(values: NDArray[np.generic], grid: Grid, names: tuple[str, ...], raw: bool) -> Volume:
+    return Volume(values if raw else values.astype(np.float32), grid, None, names)
 
 
 def _read_nifti(file: Path, max_voxels: int, raw: bool) -> Volume:
@@ -113,7 +134,9 @@ def _parse_header(block: bytes, file: Path) -> Nifti1Header:
     magic1, magic2 = block[344:348], block[4:8]
     kind: Any = Nifti1Header if magic1 == b"n+1\0" else Nifti2Header if magic2 == b"n+2\0" else None
     if kind is None or len(block) < kind.template_dtype.itemsize:
-        raise InputError(f"'{file.name}' is not a NIfTI file; give a scan as .nii, .nii.gz, .nrrd or .mha.")
+        raise InputError(
+            f"'{file.name}' is not a NIfTI file; give a scan as .nii, .nii.gz, .nrrd, .mha or DICOM, or a picture."
+        )
     header: Nifti1Header = kind(block[: kind.template_dtype.itemsize], check=False)
     return header
 

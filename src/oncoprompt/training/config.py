@@ -204,6 +204,13 @@ class MixingSection:
 
 
 @dataclass(frozen=True)
+class DistillationSection:
+    """`[distillation]`: weights of a SAM or MedSAM whose embeddings of images a small model is to learn."""
+
+    teacher: str | None = None
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """A whole training run as data; two runs from equal configurations see the same items in the same order."""
 
@@ -213,6 +220,7 @@ class TrainingConfig:
     run: RunSection = field(default_factory=RunSection)
     adaptation: AdaptationSection = field(default_factory=AdaptationSection)
     mixing: MixingSection = field(default_factory=MixingSection)
+    distillation: DistillationSection = field(default_factory=DistillationSection)
     validation: ValidationSection = field(default_factory=ValidationSection)
 
     def __post_init__(self) -> None:

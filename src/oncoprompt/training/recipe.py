@@ -20,6 +20,7 @@ from oncoprompt.training.feed import ItemSource
 from oncoprompt.training.item_pool import PooledItems
 from oncoprompt.training.items import ItemConfig, SyntheticItems, TrainingItem
 from oncoprompt.training.loss import LossFunction
+from oncoprompt.training.slice_names import SLICE_MODELS
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ def build(config: TrainingConfig) -> Recipe:
     network's or the items' configuration does not have, for a pool without items and where features of MSM-Seg are
     asked of another network, `WeightsError` for weights that are missing or do not fit.
     """
+    if config.model.name in SLICE_MODELS:
+        # transformers' SAM takes seconds to import
+        from oncoprompt.training.slice_recipe import build_slice_recipe
+
+        return build_slice_recipe(config)
     origin = "Training configuration"
     size = hiera_size(config.model.name)
     usual = ItemConfig() if size is None else ItemConfig(plane=256)

@@ -1,0 +1,107 @@
+"""`oncoprompt models verify` and `convert`: what a file of weights is, and the same weights in another layout."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oncoprompt.cli.console import Talk, say, say_json
+from oncoprompt.cli.options import AsJson, Quiet, Verbose
+from oncoprompt.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+VERIFY_EXAMPLE = "Example: oncoprompt models verify medsam_vit_b.pth"
+CONVERT_EXAMPLE = "Example: oncoprompt models convert medsam_vit_b.pth -o medsam.safetensors"
+
+
+class Layout(StrEnum):
+    """Names of parameters: those of Meta's segment_anything, or those of transformers."""
+
+    ORIGINAL = "original"
+    TRANSFORMERS = "transformers"
+
+
+Weights = Annotated[
+    Path, typer.Argument(help="File of weights (.pth, .pt, .bin, .safetensors) or a folder of the hub.")
+]
+
+
+def verify(weights: Weights, as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = 0) -> None:
+    """Say what a file of weights is, by its content, and whether it loads."""
+    with Talk(quiet, verbose).errors_told():
+        found = verified(weights)
+        if as_json:
+            say_json(found)
+        else:
+            say(f"{found['told']}\nSHA-256 {found['sha256']}; it loads.")
+
+
+def convert(
+    weights: Weights,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.safetensors or .pth).")],
+    layout: Annotated[Layout, typer.Option(help="Names of the parameters in it.")] = Layout.TRANSFORMERS,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Write SAM or MedSAM weights in another layout; wrappers and prefixes of training programs are taken off."""
+    with Talk(quiet, verbose).errors_told():
+        told = converted(weights, output, layout)
+        if not quiet:
+            say(f"{told}\n{output} ({layout} layout)")
+
+
+def verified(weights: Path) -> dict[str, str]:
+    """Kind, sentence and SHA-256 of a file that loads; raises WeightsError where it does not."""
+    from oncoprompt.methods.medsam.checkpoint import read_sam
+    from oncoprompt.methods.medsam.models import load_file
+    from oncoprompt.methods.medsam.weights_file import Kind, read_weights
+
+    kind = read_weights(weights).kind
+    model = load_file(weights)
+    is_sam = kind in (Kind.SAM_ORIGINAL, Kind.SAM_TRANSFORMERS)
+    told = read_sam(weights).told if is_sam else f"'{weights.name}' is {kind}."
+    return {"kind": str(kind), "told": told, "sha256": model.weights_sha256}
+
+
+def converted(weights: Path, output: Path, layout: Layout) -> str:
+    """Write the weights and return what they were; raises InputError for another ending or a file that is there."""
+    from oncoprompt.methods.medsam.checkpoint import read_sam
+    from oncoprompt.methods.medsam.sam_names import POSITIONAL, SECOND_COPY, to_original
+
+    if output.suffix not in (".safetensors", ".pth"):
+        raise InputError(f"Weights are written as .safetensors or .pth; found '{output.name}'.")
+    if output.exists():
+        raise InputError(f"'{output}' is there already. Give another name, or remove it.")
+    checkpoint = read_sam(weights)
+    if checkpoint.text and layout is Layout.ORIGINAL:
+        raise InputError(f"'{weights.name}' reads words, which segment_anything's layout has no names for.")
+    state = dict(checkpoint.state) | {f"text.{name}": value for name, value in checkpoint.text.items()}
+    if layout is Layout.ORIGINAL:
+        state = {to_original(name): value for name, value in state.items()}
+    else:
+        state[SECOND_COPY] = state[POSITIONAL].clone()
+    _write(output, state)
+    return checkpoint.told
+
+
+def _write(output: Path, state: dict[str, Tensor]) -> None:
+    import io
+
+    import torch
+    from safetensors.torch import save
+
+    from oncoprompt.study.writer import write_whole
+
+    tensors = {name: value.contiguous() for name, value in state.items()}
+    if output.suffix == ".safetensors":
+        write_whole(output, save(tensors, metadata={"format": "pt"}))
+        return
+    content = io.BytesIO()
+    torch.save(tensors, content)
+    write_whole(output, content.getvalue())
