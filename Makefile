@@ -45,6 +45,9 @@ benchmark: $(STAMP) ## Print every figure the README quotes, and keep them in be
 	@for name in prompts missing-channels channel-order memory; do echo "== $$name"; \
 	  $(BIN)/oncoprompt experiment $$name --data ../shared/data/brats2021 --schema brats2021 \
 	  -o benchmarks/results/experiments || exit 1; done
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,benchmark]'
+	@for name in images2d ct_lesions sparse_markers medsam_vit_b; do echo "== $$name"; \
+	  $(BIN)/python benchmarks/$$name.py --markdown benchmarks/results/$$name.md || exit 1; done
 
 clean: ## Remove the environment, caches and results of the demo
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache demo

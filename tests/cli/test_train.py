@@ -47,7 +47,7 @@ def test_a_configuration_of_the_paper_trains_on_its_data_set_and_validates(tmp_p
     done = fit(config, recipe.model, recipe.items, recipe.loss, Path("out"), validate=validator(config))
     assert done.step == 1
     assert not torch.equal(before, next(recipe.model.parameters()))
-    head, row = Path("out/validation.csv").read_text().splitlines()
+    head, row = Path("out/validation.csv").read_text(encoding="utf-8").splitlines()
     assert head == "step,minutes,WT,TC,ET,mean"
     assert all(0.0 <= float(value) <= 1.0 for value in row.split(",")[2:])
     assert Path("out/best/msm-seg-compact.safetensors").is_file()

@@ -31,7 +31,7 @@ def swept(tmp_path_factory):
 
 
 def test_the_numbers_are_valid_json_with_every_answer_and_where_they_come_from(swept) -> None:
-    content = json.loads(swept[1].read_text(), parse_constant=lambda name: pytest.fail(name))
+    content = json.loads(swept[1].read_text(encoding="utf-8"), parse_constant=lambda name: pytest.fail(name))
     assert content["weights_sha256"] == "1" * 64
     assert (content["model"], content["version"]) == ("thresholds", __version__)
     assert content["command"] == "oncoprompt experiment prompts -o out"
@@ -47,7 +47,7 @@ def test_the_numbers_are_valid_json_with_every_answer_and_where_they_come_from(s
 
 
 def test_the_page_names_protocols_origin_and_treatment_of_misses(swept) -> None:
-    page = swept[0].read_text()
+    page = swept[0].read_text(encoding="utf-8")
     for said in (
         "each side moved by up to 10% of its length",
         "Labelled cases (2)",
@@ -70,7 +70,7 @@ def test_the_figure_is_a_picture_with_something_in_it(swept) -> None:
 
 def test_synthetic_scores_alone_carry_a_warning(tmp_path) -> None:
     result = prompt_sweep(Thresholds(), [case_of(labelled(), SYNTHETIC)], lambda: None, draws=1)
-    page = write_result(result, tmp_path, "prompts", "command")[0].read_text()
+    page = write_result(result, tmp_path, "prompts", "command")[0].read_text(encoding="utf-8")
     assert "do not say how good the model is on real scans" in page
 
 

@@ -33,14 +33,16 @@ def test_a_linear_function_is_exact_between_the_nodes_of_a_lattice(
     found = lattice.on(region)
     points = region.points(CPU)
     low, high = (torch.tensor(corner).view(3, 1, 1, 1) for corner in lattice.bounds)
-    inside = ((points >= low - 1e-4) & (points <= high + 1e-4)).all(0)
+    # within rounding of a border a point may be counted in or out
+    perhaps, surely = (((points >= low - slack) & (points <= high + slack)).all(0) for slack in (1e-4, -1e-4))
     if found is None:
-        assert not bool(((points >= low) & (points <= high)).all(0).any())
+        assert not bool(surely.any())
         return
     block, values = found
     covered = torch.zeros(shape, dtype=torch.bool)
     covered[block] = True
-    assert torch.equal(covered, inside)
+    assert not bool((surely & ~covered).any())
+    assert not bool((covered & ~perhaps).any())
     assert torch.allclose(values, (points * weights).sum(0)[block], atol=1e-3)
     at = sampled([lattice], points[:, covered].T)[0]
     assert torch.allclose(at, values.flatten(), atol=1e-3)

@@ -19,7 +19,7 @@ from training.toy import losses, plain_model, toy_config, toy_loss
 
 def rows(path: Path) -> list[list[float]]:
     """The numbers of a CSV file."""
-    return [[float(value) for value in line.split(",")] for line in path.read_text().splitlines()[1:]]
+    return [[float(value) for value in line.split(",")] for line in path.read_text(encoding="utf-8").splitlines()[1:]]
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,7 @@ def described(name: str) -> dict[str, Any]:
     """One model with the manifest of its weights, empty where there is none; raises `InputError` for unknown names."""
     from pathlib import Path
 
-    from oncoprompt.methods.registry import read_manifest
+    from oncoprompt.methods.weight_files import read_manifest
 
     models = {model["name"]: model for model in listed()}
     if name not in models:

@@ -29,7 +29,9 @@ class Outputs:
         label_map = out
         if not out.name.lower().endswith(tuple(endings)):
             if out.suffix and not out.is_dir():
-                raise InputError(f"Output '{out}' is no folder and does not end in {' or '.join(sorted(endings))}.")
+                known = " or ".join(sorted(endings))
+                hint = " Pictures are segmented with --model medsam-compact." if out.suffix.lower() == ".png" else ""
+                raise InputError(f"Output '{out}' is no folder and does not end in {known}.{hint}")
             out.mkdir(parents=True, exist_ok=True)
             label_map = out / f"{study_name}-seg{endings[0]}"
         for path in (label_map, overlay):

@@ -1,15 +1,11 @@
 """Models by name: a method, a configuration and weights."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
 
 from oncoprompt.errors import InputError, WeightsError
 from oncoprompt.mapping import updated
@@ -20,7 +16,7 @@ from oncoprompt.methods.msm_seg.checkpoint import load_own, weights_file
 from oncoprompt.methods.msm_seg.config import HIERA_SIZES, HieraConfig, HieraSize, MSMSegConfig
 from oncoprompt.methods.msm_seg.model import MSMSeg
 from oncoprompt.methods.volumetric.config import CORES, VolumetricConfig
-from oncoprompt.methods.weight_files import BUNDLED, find_file, user_folders
+from oncoprompt.methods.weight_files import BUNDLED, find_file, read_manifest, read_own, user_folders
 
 if TYPE_CHECKING:
     from oncoprompt.methods.volumetric.network import VolumetricNetwork
@@ -181,27 +177,7 @@ def _how_to_get(name: str) -> str:
 
 
 def _read_network(name: str, path: Path) -> TrainedNetwork:
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    manifest = read_manifest(path)
-    if manifest.get("sha256", digest) != digest:
-        raise WeightsError(
-            f"The weights '{path.name}' are damaged: SHA-256 differs from the manifest's. Get them again."
-        )
-    options = manifest.get("recipe", {}).get("model", {}).get("options", {})
-    network = build_network(name, options, f"Manifest of '{path.name}'")
-    try:
-        state = load(content)
-    except SafetensorError as error:
-        raise WeightsError(f"The weights '{path.name}' are damaged: {error}. Get them again.") from error
-    load_own(network, state, path.name)
-    return TrainedNetwork(name, network, options, digest, manifest.get("calibration", {}))
-
-
-def read_manifest(weights: Path) -> dict[str, Any]:
-    """The manifest beside a weights file (``<name>.json``), or nothing."""
-    path = weights.with_suffix(".json")
-    if not path.is_file():
-        return {}
-    loaded: dict[str, Any] = json.loads(path.read_text())
-    return loaded
+    own = read_own(path)
+    network = build_network(name, own.options, f"Manifest of '{path.name}'")
+    load_own(network, own.state, path.name)
+    return TrainedNetwork(name, network, own.options, own.sha256, own.manifest.get("calibration", {}))

@@ -1,7 +1,18 @@
-"""Where weights lie on this machine."""
+"""Where weights lie on this machine, and how our own are read."""
 
+import hashlib
+import json
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+from oncoprompt.errors import WeightsError
 
 BUNDLED = Path(__file__).resolve().parent.parent / "weights"
 
@@ -15,3 +26,48 @@ def user_folders() -> list[Path]:
 def find_file(name: str, folders: list[Path]) -> Path | None:
     """The first file of that name."""
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
+
+
+def read_manifest(weights: Path) -> dict[str, Any]:
+    """The manifest beside a weights file (``<name>.json``), or nothing."""
+    path = weights.with_suffix(".json")
+    if not path.is_file():
+        return {}
+    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+@dataclass(frozen=True, eq=False)
+class OwnWeights:
+    """Weights that a training run of ours wrote: state dict, manifest (empty where there is none), SHA-256."""
+
+    state: dict[str, Tensor]
+    manifest: Mapping[str, Any]
+    sha256: str
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options the network was built with."""
+        found: Mapping[str, Any] = self.manifest.get("recipe", {}).get("model", {}).get("options", {})
+        return found
+
+
+def with_manifest(path: Path, content: bytes) -> tuple[str, dict[str, Any]]:
+    """SHA-256 of a file's content and the manifest beside it; raises WeightsError where that names another SHA-256."""
+    digest = hashlib.sha256(content).hexdigest()
+    manifest = read_manifest(path)
+    if manifest.get("sha256", digest) != digest:
+        raise WeightsError(
+            f"The weights '{path.name}' are damaged: SHA-256 differs from the manifest's. Get them again."
+        )
+    return digest, manifest
+
+
+def read_own(path: Path) -> OwnWeights:
+    """A .safetensors file with its manifest; raises WeightsError where it is damaged or not the manifest's."""
+    content = path.read_bytes()
+    digest, manifest = with_manifest(path, content)
+    try:
+        return OwnWeights(load(content), manifest, digest)
+    except SafetensorError as error:
+        raise WeightsError(f"The weights '{path.name}' are damaged: {error}. Get them again.") from error

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor
 
 from oncoprompt.errors import InputError, WeightsError
@@ -20,6 +16,7 @@ from oncoprompt.mapping import updated
 from oncoprompt.methods.medsam.compact import IMAGE_PLANES, CompactConfig, CompactNetwork
 from oncoprompt.methods.medsam.frame import Frame, prompt_maps, standardise
 from oncoprompt.methods.medsam.slice_model import SlicePrompt
+from oncoprompt.methods.weight_files import read_own
 
 NAME = "medsam-compact"
 
@@ -66,20 +63,11 @@ class CompactModel:
 
 def load_compact(path: Path, device: str | torch.device = "cpu") -> CompactModel:
     """The model in a .safetensors file with its manifest beside it; raises WeightsError where they are damaged."""
-    from oncoprompt.methods.registry import read_manifest
-
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    manifest = read_manifest(path)
-    if manifest.get("sha256", digest) != digest:
-        raise WeightsError(
-            f"The weights '{path.name}' are damaged: SHA-256 differs from the manifest's. Get them again."
-        )
-    options: dict[str, Any] = manifest.get("recipe", {}).get("model", {}).get("options", {})
-    network = CompactNetwork(updated(CompactConfig(), options, f"Manifest of '{path.name}'", "model.options"))
+    own = read_own(path)
+    network = CompactNetwork(updated(CompactConfig(), own.options, f"Manifest of '{path.name}'", "model.options"))
     try:
-        network.load_state_dict(load(content))
-    except (SafetensorError, RuntimeError) as error:
+        network.load_state_dict(own.state)
+    except RuntimeError as error:
         raise WeightsError(f"The weights '{path.name}' do not fit {NAME}: {error}. Get them again.") from error
     network.to(torch.device(device)).eval()
-    return CompactModel(network, str(manifest.get("model", NAME)), digest, torch.device(device))
+    return CompactModel(network, str(own.manifest.get("model", NAME)), own.sha256, torch.device(device))

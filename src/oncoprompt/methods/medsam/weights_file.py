@@ -19,6 +19,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from oncoprompt.errors import WeightsError
+from oncoprompt.methods.weight_files import with_manifest
 
 # A file of one program wraps the weights in an entry, one of another prefixes their names.
 _ENTRIES = ("average", "model", "state_dict", "model_state_dict")
@@ -72,15 +73,8 @@ def read_weights(path: Path) -> WeightsFile:
 
     Raises WeightsError where it is missing, damaged, not that of its manifest, holds no state dict, or would run code.
     """
-    from oncoprompt.methods.registry import read_manifest
-
     content = _content(path)
-    sha256 = hashlib.sha256(content).hexdigest()
-    manifest = read_manifest(file_in(path))
-    if manifest.get("sha256", sha256) != sha256:
-        raise WeightsError(
-            f"The weights '{path.name}' are damaged: SHA-256 differs from the manifest's. Get them again."
-        )
+    sha256, manifest = with_manifest(file_in(path), content)
     state, wrapped_in = _tensors(content, path.name)
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     return WeightsFile(path.name, state, recognise(state), wrapped_in, sha256, md5, manifest.get("model"))
