@@ -40,11 +40,15 @@ train: $(STAMP) ## Train from CONFIG into OUT; goes on from OUT/state.pt where t
 
 benchmark: $(STAMP) ## Print every figure the README quotes, and keep them in benchmarks/results/
 	@mkdir -p benchmarks/results
-	@for name in real_gliomas false_positives speed generator lesionwise; do echo "== $$name"; \
+	@for name in real_gliomas false_positives speed generator lesionwise \
+	  tags_real_gliomas tags_words tags_speed tags_ct; do echo "== $$name"; \
 	  $(BIN)/python benchmarks/$$name.py --markdown benchmarks/results/$$name.md || exit 1; done
 	@for name in prompts missing-channels channel-order memory; do echo "== $$name"; \
 	  $(BIN)/oncoprompt experiment $$name --data ../shared/data/brats2021 --schema brats2021 \
 	  -o benchmarks/results/experiments || exit 1; done
+	@echo "== fair-comparison"; $(BIN)/oncoprompt experiment fair-comparison --data ../shared/data/brats2021 \
+	  --schema brats2021 --synthetic 4 --synthetic-ct 6 --seed 970000 -o runs/fair-comparison
+	@cp runs/fair-comparison/fair-comparison.* benchmarks/results/experiments/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,benchmark]'
 	@for name in images2d ct_lesions sparse_markers medsam_vit_b; do echo "== $$name"; \
 	  $(BIN)/python benchmarks/$$name.py --markdown benchmarks/results/$$name.md || exit 1; done

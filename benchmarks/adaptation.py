@@ -175,7 +175,7 @@ def trained(recipe: Recipe, settings: TrainingConfig, folder: Path) -> MSMSeg:
 
 def terms(log: Path) -> str:
     """Means of the bridge's term over the two halves of a run."""
-    with log.open() as file:
+    with log.open(encoding="utf-8") as file:
         values = [float(row["adaptation"]) for row in csv.DictReader(file) if "adaptation" in row]
     half = len(values) // 2
     return f"{np.mean(values[:half]):.3g}, {np.mean(values[half:]):.3g}" if half else ""

@@ -72,7 +72,7 @@ def _peak_mib() -> float:
 def processor() -> str:
     """Name of the processor and whether it multiplies bfloat16 numbers by itself."""
     path = Path("/proc/cpuinfo")
-    text = path.read_text() if path.is_file() else ""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
     names = [line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")]
     own = "amx_bf16" in text or "avx512_bf16" in text
     return f"{names[0] if names else platform.machine()}, {'with' if own else 'without'} bfloat16 instructions"

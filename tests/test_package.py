@@ -21,7 +21,7 @@ def test_the_version_is_the_same_everywhere():
     assert f"## {oncoprompt.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["Box", "Click", "Segmentation", "Session", "Study", "Text"])
+@pytest.mark.parametrize("name", ["Anatomy", "Box", "Click", "Segmentation", "Session", "Study", "Text"])
 def test_the_public_names_are_there(name):
     assert getattr(oncoprompt, name).__name__ == name
     assert name in dir(oncoprompt)

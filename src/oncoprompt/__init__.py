@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oncoprompt.inference import Segmentation, Session, SliceSession, TargetSegmentation
-    from oncoprompt.prompts import Box, Click, Text
+    from oncoprompt.prompts import Anatomy, Box, Click, Text
     from oncoprompt.study import Study
 
 __version__ = "0.1.0"
 __all__ = [
+    "Anatomy",
     "Box",
     "Click",
     "Segmentation",
@@ -23,6 +24,7 @@ __all__ = [
 
 # Imported on first use, so that `import oncoprompt` and `oncoprompt --help` do not wait for torch.
 _HOME = {
+    "Anatomy": "oncoprompt.prompts",
     "Box": "oncoprompt.prompts",
     "Click": "oncoprompt.prompts",
     "Segmentation": "oncoprompt.inference",

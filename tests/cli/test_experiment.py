@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from methods.tags.tiny_compact import OPTIONS, tiny_compact
 from oncoprompt.cli import main
 from oncoprompt.training.checkpoint import Progress
 from oncoprompt.training.config import TrainingConfig
@@ -11,7 +12,16 @@ from oncoprompt.training.export import export_weights
 from oncoprompt.training.recipe import build
 from training.cases import write_ball
 
-VERBS = ("prompts", "missing-channels", "channel-order", "memory", "ablation", "few-shot", "interaction")
+VERBS = (
+    "prompts",
+    "missing-channels",
+    "channel-order",
+    "memory",
+    "ablation",
+    "few-shot",
+    "interaction",
+    "fair-comparison",
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +62,25 @@ def test_channel_order_writes_page_numbers_and_figure_and_goes_on_after_a_bad_ca
     assert len(content["answers"]) == 2
 
 
+@pytest.mark.slow
+def test_the_comparison_asks_a_model_of_words_and_its_reference_and_writes_what_they_say(
+    tmp_path, weights, capsys
+) -> None:
+    write_ball(tmp_path / "data", "P1")
+    config = TrainingConfig.from_mapping({"model": {"name": "tags-compact", "options": OPTIONS}})
+    (tmp_path / "tiny").mkdir()
+    tiny = export_weights(tmp_path / "tiny", tiny_compact().state_dict(), Progress(), config.to_mapping())
+    given = ("--data", tmp_path / "data", "--model", tiny, "--reference", weights, "--train-minutes", 0, "--draws", 1)
+    assert call("experiment", "fair-comparison", *given, "-o", tmp_path / "out") == 0
+    assert "| wrong word |" in capsys.readouterr().out
+    content = json.loads((tmp_path / "out" / "fair-comparison.json").read_text())
+    assert list(content["models"]) == ["tags-compact", "msm-seg-compact"]
+    assert content["cases"] == {"labelled cases": 1}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        f"fair-comparison.{ending}" for ending in ("md", "json", "png")
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -61,6 +90,9 @@ def test_channel_order_writes_page_numbers_and_figure_and_goes_on_after_a_bad_ca
         (("memory", "--synthetic", 1, "--model", "unet"), "There is no model 'unet'"),
         (("ablation", "--synthetic", 1, "--arms", "no brain"), "There is no arm 'no brain'"),
         (("few-shot", "--synthetic", 3, "--counts", "some"), "positive whole numbers"),
+        (("fair-comparison",), "--synthetic-ct N"),
+        (("fair-comparison", "--synthetic", 1, "--word", "liver tumour"), "Known: glioma, meningioma"),
+        (("fair-comparison", "--synthetic", 1, "--model", "unet"), "There is no model 'unet'"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_a_sentence_with_exit_code_2(tmp_path, capsys, arguments, said) -> None:

@@ -67,7 +67,7 @@ def test_what_an_nnunet_data_set_lacks_is_told_and_the_rest_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("description", "said"),
     [
-        ({"labels": {"background": 0, "liver": 1, "ET": 2}}, r"mean nothing here: 'liver'\. Accepted: .*--schema"),
+        ({"labels": {"background": 0, "spleen": 1, "ET": 2}}, r"mean nothing here: 'spleen'\. Accepted: .*--schema"),
         ({"labels": {"background": 0, "whole tumour": [1, 2]}}, "names no region TC, ET"),
         ({"labels": {**REGIONS, "enhancing tumor": [4]}}, "regions .* are not nested"),
         ({"labels": {"background": 0, "NCR": 1, "ED": 1}}, "each once"),

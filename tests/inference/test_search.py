@@ -1,6 +1,8 @@
-"""What a look at the whole brain hands on: one box a lesion, near parts joined, specks left out."""
+"""What a look at the whole scan hands on: one box a lesion, near parts joined, specks left out."""
 
 import numpy as np
+import pytest
+from scipy.ndimage import binary_dilation, find_objects, label
 
 from oncoprompt.inference.search import places_of_interest
 
@@ -53,3 +55,21 @@ def test_a_click_chooses_the_lesion_it_hits_and_a_click_on_nothing_a_cube_about_
     assert [p.tolist() for p in hit] == [[[39, 47], [39, 47], [19, 26]]]
     missed = places_of_interest(seen, SPACING, [np.array([0, 59, 29])])
     assert [p.tolist() for p in missed] == [[[0, 26], [34, 60], [16, 30]]]
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 2.0), (0.7, 3.0, 11.0), (2.5, 2.5, 2.5)])
+def test_lesions_are_joined_as_by_growing_all_of_the_scan(spacing: tuple[float, float, float]) -> None:
+    rng = np.random.default_rng(0)
+    seen = np.zeros((50, 40, 30), dtype=np.float32)
+    for corner in rng.integers(0, (44, 34, 24), (7, 3)):
+        seen[tuple(slice(low, low + 5) for low in corner)] = 0.9
+    reach = [round(5.0 / mm) for mm in spacing]
+    grown = binary_dilation(seen > 0, np.ones([2 * r + 1 for r in reach]))
+    parts = label(grown, np.ones((3, 3, 3)))[0] * (seen > 0)
+    expected = []
+    for part in find_objects(parts):
+        size = np.array([side.stop - side.start for side in part])
+        low = np.array([side.start for side in part]) - np.ceil(0.1 * size)
+        high = np.array([side.stop for side in part]) + np.ceil(0.1 * size)
+        expected.append(np.stack([np.maximum(low, 0), np.minimum(high, seen.shape)], axis=1).astype(int).tolist())
+    assert sorted(place.tolist() for place in places_of_interest(seen, spacing)) == sorted(expected)

@@ -16,10 +16,10 @@ from oncoprompt.methods.msm_seg.loss import dice_focal
 from oncoprompt.methods.msm_seg.region import RegionPolicy
 from oncoprompt.methods.region_method import RegionMethod
 from oncoprompt.methods.registry import build_network, load_model
-from oncoprompt.methods.volumetric.config import CORES, DynUNetConfig, SegResNetConfig, VolumetricConfig
+from oncoprompt.methods.volumetric.config import CHANNELS, CORES, DynUNetConfig, SegResNetConfig, VolumetricConfig
 from oncoprompt.methods.volumetric.cores import DynUNetCore
 from oncoprompt.methods.volumetric.loss import volumetric_loss
-from oncoprompt.methods.volumetric.network import CHANNELS, VolumetricNetwork, VolumetricOutput
+from oncoprompt.methods.volumetric.network import VolumetricNetwork, VolumetricOutput
 from oncoprompt.prompts import Box
 from oncoprompt.study import Study
 
@@ -78,6 +78,26 @@ def test_prompts_change_the_answer_exactly_where_they_are_input_channels(core: s
     without = answer(model, None)
     assert torch.equal(answer(model, prompt(click=False)), without) != box
     assert torch.equal(answer(model, prompt(box=False)), without) != clicks
+
+
+def test_the_anatomy_changes_the_answer_exactly_where_it_is_an_input_channel() -> None:
+    mask = torch.zeros(1, 1, *SIZE)
+    mask[..., 4:18, 3:12, 2:6] = 1
+    for anatomy in (True, False):
+        model = network("segresnet", anatomy=anatomy).eval()
+        with torch.no_grad():
+            without, given = (model(noise(), CHANNELS, prompt(), a).logits for a in (None, mask))
+        assert torch.equal(without, given) != anatomy
+
+
+def test_a_network_of_other_channels_reads_them_and_no_others() -> None:
+    torch.manual_seed(0)
+    model = build_network("segresnet", {"core": SMALL["segresnet"], "channels": [*CHANNELS, "ct"]}, "test")
+    assert isinstance(model, VolumetricNetwork)
+    assert torch.equal(model.encode(noise(1), ("ct",))[:, 4], noise(1)[:, 0])
+    assert not model.encode(noise(1), ("ct",))[:, :4].any()
+    with pytest.raises(InputError, match="at least one of t1n, t1c, t2w, t2f, ct"):
+        model.encode(noise(1), ("pet",))
 
 
 @settings(max_examples=10, deadline=None)

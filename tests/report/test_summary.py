@@ -63,6 +63,13 @@ def test_lesions_model_prompts_timings_and_grid_are_told(study, segmentation):
     assert summary["grid"]["spacing_mm"] == [1.0, 2.0, 2.5]
 
 
+def test_of_ct_the_tumour_is_told_and_nothing_of_its_parts(study, segmentation):
+    summary = summarise(Study({"ct": study.channels["t2f"]}, GRID, "P8"), segmentation)
+    assert list(summary["regions"]) == ["tumour"]
+    assert summary["regions"]["tumour"]["volume_ml"] == pytest.approx((64 + 8) * 5.0 / 1000)
+    assert [list(lesion["regions_ml"]) for lesion in summary["lesions"]] == [["tumour"], ["tumour"]]
+
+
 def test_a_summary_survives_json(study, segmentation):
     summary = summarise(study, segmentation)
     assert json.loads(json.dumps(summary)) == summary

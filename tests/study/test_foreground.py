@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from oncoprompt.study.foreground import find_foreground
+from oncoprompt.study.foreground import find_foreground, foreground_mask
 
 
 def head(background: float) -> np.ndarray:
@@ -32,3 +32,21 @@ def test_a_scan_of_head_alone_is_all_foreground() -> None:
     rng = np.random.default_rng(2)
     found = find_foreground(rng.normal(100, 5, (8, 8, 8)).astype(np.float32))
     assert found.bounds.tolist() == [[0, 8]] * 3
+
+
+@pytest.mark.parametrize("outside", [-1024.0, -2000.0])
+def test_body_is_told_from_air_by_hounsfield_units_with_and_without_padding_around_the_field_of_view(outside) -> None:
+    rng = np.random.default_rng(3)
+    hu = rng.normal(-1000, 15, (20, 24, 16)).astype(np.float32)
+    hu[5:15, 6:18, 4:12] = rng.normal(-60, 60, (10, 12, 8))
+    hu[:6, :12] = outside
+    hu[0, 0, 0] = outside
+    expected = np.zeros(hu.shape, dtype=bool)
+    expected[5:15, 6:18, 4:12] = True
+    expected[:6, :12] = False
+    assert np.array_equal(foreground_mask(hu, "ct"), expected)
+
+
+def test_a_registered_ct_padded_with_zero_is_the_head_alone() -> None:
+    found = find_foreground(head(0.0), "ct")
+    assert found.bounds.tolist() == [[5, 15], [6, 18], [4, 12]]

@@ -18,6 +18,9 @@ EDITIONS = {
     "nnunet": {"ET": {3}, "TC": {2, 3}, "WT": {1, 2, 3}},
 }
 
+TUMOURS = {"tumour": 1, "organ-tumour": 2, "kits21": 2}
+"""Schemas without parts of the tumour, and its number."""
+
 
 @pytest.mark.parametrize("name", EDITIONS)
 def test_regions_hold_the_labels_of_the_edition(name: str) -> None:
@@ -29,7 +32,7 @@ def test_regions_hold_the_labels_of_the_edition(name: str) -> None:
 
 
 def test_there_is_no_schema_without_a_test() -> None:
-    assert set(schemas.names()) == {*EDITIONS, "men-rt"}
+    assert set(schemas.names()) == {*EDITIONS, "men-rt", *TUMOURS}
 
 
 def test_a_gross_tumour_volume_is_whole_tumour_and_core_and_tells_nothing_of_enhancement() -> None:
@@ -43,6 +46,19 @@ def test_a_gross_tumour_volume_is_whole_tumour_and_core_and_tells_nothing_of_enh
         convert(np.array([0, 1]), "men-rt", "brats2023")
     with pytest.raises(InputError, match=r"men-rt .* has no SNFH and cannot hold"):
         schemas.get("men-rt").from_regions({region: np.ones((2, 2, 2)) for region in REGIONS})
+
+
+@pytest.mark.parametrize(("name", "number"), TUMOURS.items())
+def test_a_tumour_without_parts_is_the_whole_tumour_and_nothing_else(name: str, number: int) -> None:
+    schema = schemas.get(name)
+    labels = np.array([0, *sorted(value for _, value in schema.values)])
+    masks = schema.region_masks(labels)
+    assert {region: labels[mask].tolist() for region, mask in masks.items()} == {"WT": [number], "TC": [], "ET": []}
+    depth = np.arange(4)
+    label_map = schema.from_regions({"WT": depth >= 1, "TC": depth >= 2, "ET": depth >= 3})
+    assert label_map.tolist() == [0, number, number, number]
+    with pytest.raises(InputError, match=r"brats2023 .* cannot express TUMOUR \(tumour; 3 voxels"):
+        convert(label_map, name, "brats2023")
 
 
 @pytest.mark.parametrize("name", EDITIONS)

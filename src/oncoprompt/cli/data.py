@@ -24,7 +24,9 @@ app = typer.Typer(help="List, check and split data sets of labelled cases.", no_
 Data = Annotated[Path, typer.Argument(help="Folder of the data set, or a manifest in .csv or .json.")]
 Layout = Annotated[
     str | None,
-    typer.Option(help="brats2021, brats2023, folders, nnunet, decathlon, bids or manifest; found out where not given."),
+    typer.Option(
+        help="brats2021, brats2023, folders, nnunet, decathlon, bids, kits21, lits or manifest; else found out."
+    ),
 ]
 Schema = Annotated[
     str | None, typer.Option(help="Label schema of the label maps, where neither names nor files tell it.")

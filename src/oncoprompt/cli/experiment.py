@@ -13,6 +13,8 @@ from oncoprompt.cli.options import DEFAULT_MODEL, Quiet, Verbose
 if TYPE_CHECKING:
     from oncoprompt.cli.experiment_run import Begin
     from oncoprompt.experiments.arms import ArmTraining
+    from oncoprompt.experiments.cases import Case
+    from oncoprompt.experiments.fair_comparison import Comparison
     from oncoprompt.experiments.interaction import Interaction
     from oncoprompt.experiments.slice_targets import SliceCase
     from oncoprompt.methods.interface import Method
@@ -229,6 +231,54 @@ def interaction(
         return write_interaction(found, out, name, command_of(context))
 
     Asked(context, out, data, schema, synthetic, seed, quiet, verbose).run_on(find, ask, write)
+
+
+@app.command(
+    "fair-comparison",
+    epilog="Example: oncoprompt experiment fair-comparison --data BraTS2021/ --schema brats2021 -o out/",
+)
+def fair_comparison(
+    context: typer.Context,
+    out: Out,
+    data: Data = None,
+    schema: Schema = None,
+    word: Annotated[str, typer.Option(help="Kind of the tumours of --data, which are MRI of brains.")] = "glioma",
+    synthetic: Synthetic = 0,
+    synthetic_ct: Annotated[int, typer.Option(min=0, help="Score so many synthetic abdomens, too.")] = 0,
+    seed: Seed = 0,
+    model: Annotated[str, typer.Option("--model", help="Model of words, clicks and anatomy: a name or weights.")] = (
+        "tags-compact"
+    ),
+    reference: Annotated[str, typer.Option(help="Model of boxes and clicks to print beside it.")] = DEFAULT_MODEL,
+    train_minutes: Annotated[
+        float, typer.Option(min=0.0, help="Train a DynUNet with clicks and anatomy as inputs so long; 0: leave it out.")
+    ] = 60.0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that draw items while it trains.")] = 1,
+    draws: Annotated[int, typer.Option(min=1, help="Draws of what is random.")] = 3,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Clicks, words and masks, right, wrong or missing: the same for a model, a baseline and a reference."""
+
+    def find() -> list[Case]:
+        from oncoprompt.experiments.guided_cases import guided_cases_of
+
+        return guided_cases_of(data, schema, word, synthetic, synthetic_ct, seed)
+
+    def ask(cases: list[Case], begin: Begin) -> Comparison:
+        from oncoprompt.experiments.anatomy_baseline import BaselineTraining
+        from oncoprompt.experiments.contenders import contenders_of
+        from oncoprompt.experiments.fair_comparison import fair_comparison as experiment
+
+        training = BaselineTraining(out, train_minutes, seed, workers) if train_minutes > 0 else None
+        return experiment(contenders_of(model, reference, training), cases, begin, draws)
+
+    def write(found: Comparison, name: str) -> list[Path]:
+        from oncoprompt.experiments.fair_comparison_page import write_fair_comparison
+
+        return write_fair_comparison(found, out, name, command_of(context))
+
+    Asked(context, out, data, schema, synthetic, seed, quiet, max(1, verbose)).run_on(find, ask, write)
 
 
 def _loaded(model: str) -> Method:

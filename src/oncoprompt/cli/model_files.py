@@ -59,9 +59,14 @@ def convert(
 def verified(weights: Path) -> dict[str, str]:
     """Kind, sentence and SHA-256 of a file that loads; raises WeightsError where it does not."""
     from oncoprompt.methods.medsam.checkpoint import read_sam
-    from oncoprompt.methods.medsam.models import load_file
+    from oncoprompt.methods.medsam.models import is_slice_model, load_file
     from oncoprompt.methods.medsam.weights_file import Kind, read_weights
+    from oncoprompt.methods.registry import list_models, load_model
+    from oncoprompt.methods.weight_files import read_manifest
 
+    own = read_manifest(weights).get("model")
+    if own in [card.name for card in list_models()] and not is_slice_model(str(weights)):
+        return {"kind": own, "told": f"'{weights.name}' is {own}.", "sha256": load_model(str(weights)).weights_sha256}
     kind = read_weights(weights).kind
     model = load_file(weights)
     is_sam = kind in (Kind.SAM_ORIGINAL, Kind.SAM_TRANSFORMERS)

@@ -25,6 +25,7 @@ def listed() -> list[dict[str, Any]]:
             "licence": card.licence,
             "ready": card.ready,
             "weights": str(card.weights) if card.weights is not None else None,
+            "words": list(card.words),
         }
         for card in list_models()
     ]
@@ -56,7 +57,9 @@ def info(
             say_json(model)
             return
         manifest = model.pop("manifest")
-        rows = model | {key: value for key, value in manifest.items() if not isinstance(value, dict)}
+        words = ", ".join(model.pop("words"))
+        rows = model | ({"words": words} if words else {})
+        rows |= {key: value for key, value in manifest.items() if not isinstance(value, dict)}
         say("\n".join(f"{key:18}{value}" for key, value in rows.items()))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oncoprompt.cli.arguments import whole_numbers
@@ -11,9 +12,7 @@ from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
     from oncoprompt.geometry import Grid
-    from oncoprompt.prompts import Box, Click, Text
-
-    Prompt = Box | Click | Text
+    from oncoprompt.methods.interface import Prompt
 
 
 @dataclass(frozen=True)
@@ -24,10 +23,14 @@ class Asked:
     clicks: Sequence[str] = ()
     no_clicks: Sequence[str] = ()
     words: str | None = None
+    anatomy: Path | None = None
 
     def prompts(self, grid: Grid) -> list[Prompt]:
-        """Prompts on the grid of the study; raises `InputError` for numbers that are none or lie outside the scan."""
-        from oncoprompt.prompts import Box, Click, Text
+        """Prompts on the grid of the study.
+
+        Raises `InputError` for numbers that are none or lie outside the scan, and for a file that holds no mask.
+        """
+        from oncoprompt.prompts import Anatomy, Box, Click, Text
 
         found: list[Prompt] = []
         for text in self.boxes:
@@ -37,6 +40,8 @@ class Asked:
                 found.append(Click.at_voxel(_voxel(text, option, grid), grid, positive=positive))
         if self.words is not None:
             found.append(Text(self.words))
+        if self.anatomy is not None:
+            found.append(Anatomy.read(self.anatomy))
         return found
 
 
@@ -73,11 +78,14 @@ def _count(text: str) -> int:
 
 
 def described(prompt: Prompt, grid: Grid) -> dict[str, Any]:
-    """A prompt as plain data, in voxels of the grid."""
-    from oncoprompt.prompts import Box, Click
+    """A prompt as plain data, in voxels of the grid; a mask by its volume and its share in the scan."""
+    from oncoprompt.prompts import Box, Click, Text
 
     if isinstance(prompt, Box):
         return {"kind": "box", "voxels": prompt.to_voxels(grid).tolist()}
     if isinstance(prompt, Click):
         return {"kind": "click", "voxel": prompt.to_voxel(grid).tolist(), "positive": prompt.positive}
-    return {"kind": "text", "words": prompt.words}
+    if isinstance(prompt, Text):
+        return {"kind": "text", "words": prompt.words}
+    share = round(prompt.share_in(grid), 4)
+    return {"kind": "anatomy", "volume_ml": round(prompt.volume_ml, 4), "share_in_scan": share}

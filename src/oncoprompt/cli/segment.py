@@ -15,14 +15,16 @@ from oncoprompt.cli.console import Talk, say, say_json
 from oncoprompt.cli.options import DEFAULT_MODEL, AsJson, Device, Model, Quiet, Verbose
 from oncoprompt.cli.outputs import Outputs
 from oncoprompt.cli.prompting import Asked, described
-from oncoprompt.cli.segment_request import DEFAULT_SCHEMA, Request, SliceOptions, source_of
+from oncoprompt.cli.segment_request import Request, SliceOptions, source_of
 from oncoprompt.errors import InputError
+from oncoprompt.methods.tags.vocabulary import CONCEPTS
 
 if TYPE_CHECKING:
     from oncoprompt.inference import Segmentation
     from oncoprompt.study import Study
 
 EXAMPLE = "Example: oncoprompt segment -i BraTS2021_00006/ -o case-seg.nii.gz --box 70 132 40 98 40 96"
+_KNOWN = ", ".join(CONCEPTS)
 
 
 class Format(StrEnum):
@@ -56,10 +58,18 @@ def segment(
     no_click: Annotated[
         list[str] | None, typer.Option(metavar="I J K", help="Voxel outside the tumour; repeatable.")
     ] = None,
-    text: Annotated[str | None, typer.Option(metavar="WORDS", help="What to look for, for models that read.")] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(metavar="WORDS", help=f"What to look for, for models that read; tags-compact knows {_KNOWN}."),
+    ] = None,
+    anatomy: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Mask of the organ that holds the tumour, for TAGS."),
+    ] = None,
     model: Model = DEFAULT_MODEL,
     schema: Annotated[
-        str | None, typer.Option(help="Label schema of the label map, such as brats2021.", show_default=DEFAULT_SCHEMA)
+        str | None,
+        typer.Option(help="Label schema of the label map, such as brats2021.", show_default="brats2023; tumour for CT"),
     ] = None,
     file_format: Annotated[Format, typer.Option("--format", help="Format of the label map.")] = Format.nifti,
     probabilities: Annotated[
@@ -88,13 +98,15 @@ def segment(
 ) -> None:
     """Segment a tumour and its sub-regions (ET, TC, WT) from boxes, clicks or nothing, on the grid of the scan.
 
+    TAGS (tags-...) takes words and a mask of the organ as well, and CT, of which the tumour is told as a whole.
+
     Models of slices (medsam-...) segment one target of any kind a box, in pictures and scans.
     """
     talk = Talk(quiet, verbose)
     with talk.errors_told():
         if file_format is Format.dicom_seg:
             raise InputError("Format dicom-seg is not built yet. Use --format nifti.")
-        asked = Asked(box or (), click or (), no_click or (), text)
+        asked = Asked(box or (), click or (), no_click or (), text, anatomy)
         options = SliceOptions(plane, on, window, propagate)
         source = source_of(study, channel or [])
         request = Request(source, asked, out, overlay, model, schema, device, probabilities, options)
@@ -116,17 +128,20 @@ def run(request: Request, talk: Talk) -> dict[str, Any]:
     """Read, segment and write; returns the summary. Nothing is computed before the request has been checked."""
     from oncoprompt.report.summary import summarise
     from oncoprompt.study import Study, schemas
+    from oncoprompt.study.regions import check_told, usual_schema
 
     began = time.perf_counter()
-    schema = request.schema or DEFAULT_SCHEMA
-    schemas.get(schema)
+    if request.schema is not None:
+        schemas.get(request.schema)
     if request.slices != SliceOptions():
         raise InputError(f"--on, --plane, --window and --no-propagate are for models of slices, not '{request.model}'.")
     with talk.step("Reading the study"):
         study = Study.read(request.source)
+    schema = request.schema or usual_schema(study.channels)
+    check_told(schemas.get(schema), study.channels)
     prompts = request.asked.prompts(study.grid)
     outputs = Outputs.planned(request.out, study.name, request.overlay)
-    outputs.check_apart(request.scans)
+    outputs.check_apart(request.files_read)
     with talk.step(f"Loading {request.model}"):
         from oncoprompt.inference import Session
 
@@ -145,22 +160,24 @@ def _write(
     request: Request, schema: str, outputs: Outputs, study: Study, result: Segmentation, summary: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Write what was asked for and return the files, by what they hold."""
-    from oncoprompt.study import REGIONS, write_nifti
+    from oncoprompt.study import write_nifti
+    from oncoprompt.study.regions import told_regions
 
+    told = told_regions(study.channels)
     result.save(outputs.label_map, schema=schema)
     written: dict[str, Any] = {"label_map": str(outputs.label_map)}
     if request.probabilities:
-        written["probabilities"] = {region: str(outputs.probability(region)) for region in REGIONS}
-        for region in REGIONS:
-            write_nifti(outputs.probability(region), result.probability(region), like=study)
+        written["probabilities"] = {name: str(outputs.probability(name)) for name in told.values()}
+        for region, name in told.items():
+            write_nifti(outputs.probability(name), result.probability(region), like=study)
     if outputs.overlay is not None:
         import numpy as np
 
         from oncoprompt.report.figure import draw_montage
 
-        volumes = "   ".join(f"{region} {summary['regions'][region]['volume_ml']:.1f} ml" for region in REGIONS)
+        volumes = "   ".join(f"{name} {numbers['volume_ml']:.1f} ml" for name, numbers in summary["regions"].items())
         boxes = [np.asarray(prompt["voxels"]) for prompt in summary["prompts"] if prompt["kind"] == "box"]
-        masks = {region: result.mask(region) for region in REGIONS}
+        masks = {region: result.mask(region) for region in told}
         draw_montage(outputs.overlay, study, masks, boxes=boxes, title=f"{study.name}\n{volumes}")
         written["overlay"] = str(outputs.overlay)
     return written

@@ -9,8 +9,6 @@ from pathlib import Path
 from oncoprompt.cli.prompting import Asked
 from oncoprompt.errors import InputError
 
-DEFAULT_SCHEMA = "brats2023"
-
 
 @dataclass(frozen=True)
 class SliceOptions:
@@ -38,7 +36,7 @@ class Request:
 
     @property
     def scans(self) -> list[Path]:
-        """The files that are read: those named, or those of the folder that are no segmentation by their names."""
+        """The files that are read: the scans named, or those of the folder that are no masks by their names."""
         from oncoprompt.study.channels import is_mask, split_extension
 
         if isinstance(self.source, dict):
@@ -46,6 +44,11 @@ class Request:
         if not self.source.is_dir():
             return [self.source]
         return [file for file in self.source.iterdir() if not is_mask((split_extension(file.name) or [file.stem])[0])]
+
+    @property
+    def files_read(self) -> list[Path]:
+        """The scans, and the mask of the anatomy."""
+        return self.scans if self.asked.anatomy is None else [*self.scans, self.asked.anatomy]
 
 
 def source_of(folder: Path | None, channels: Sequence[str]) -> Path | dict[str, Path]:

@@ -24,6 +24,7 @@ def validator(config: TrainingConfig) -> Validate | None:
     Raises InputError for a data set that cannot be read or has no labelled case.
     """
     from oncoprompt.experiments.protocol import moved_box, unprompted
+    from oncoprompt.methods.tags.names import FAITHFUL, PLUS
     from oncoprompt.training.slice_names import SLICE_MODELS
 
     section = config.validation
@@ -33,6 +34,10 @@ def validator(config: TrainingConfig) -> Validate | None:
         from oncoprompt.training.slice_validation import slice_validator
 
         return slice_validator(config)
+    if config.model.name in (FAITHFUL, PLUS):
+        from oncoprompt.training.tags_validation import tags_validator
+
+        return tags_validator(config)
     protocol = moved_box(section.jitter, section.draws) if section.box else unprompted()
     return _Validator(config.model.name, _cases(config), protocol)
 
@@ -93,8 +98,13 @@ def _method(network: nn.Module, name: str) -> Method:
     from oncoprompt.methods.msm_seg.config import HieraConfig
     from oncoprompt.methods.msm_seg.region import PlanePolicy, RegionPolicy
     from oncoprompt.methods.region_method import RegionMethod, RegionNetwork
+    from oncoprompt.methods.tags.compact import CompactTags
 
+    device = next(network.parameters()).device
+    if isinstance(network, CompactTags):
+        from oncoprompt.methods.tags.compact_method import CompactTagsMethod
+
+        return CompactTagsMethod(network, name, "", device)
     backbone = network.config.backbone if isinstance(network, MSMSeg) else None
     policy = PlanePolicy(plane=backbone.image_size) if isinstance(backbone, HieraConfig) else RegionPolicy()
-    device = next(network.parameters()).device
     return RegionMethod(cast(RegionNetwork, network), name, "", device, policy)

@@ -24,6 +24,8 @@ COMPONENTS = MappingProxyType(
         "CC": ("cc", "cyst", "cystic component"),
         "RC": ("rc", "resection cavity"),
         "GTV": ("gtv", "gross tumor volume"),
+        "ORGAN": ("organ", "liver", "kidney", "pancreas"),
+        "TUMOUR": ("cancer", "tumor"),
     }
 )  # fmt: skip
 """Accepted names of components; letter case, hyphens and British spelling do not matter."""

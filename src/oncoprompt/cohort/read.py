@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 
+from oncoprompt.cohort.abdomen import is_kits, is_lits, read_kits, read_lits
 from oncoprompt.cohort.bids import is_bids, read_bids
 from oncoprompt.cohort.cohort import Cohort
 from oncoprompt.cohort.decathlon import read_decathlon
@@ -25,6 +26,8 @@ _READERS: MappingProxyType[str, Callable[[Path, LabelSchema | None], Cohort]] = 
         "nnunet": read_nnunet,
         "decathlon": read_decathlon,
         "bids": read_bids,
+        "kits21": read_kits,
+        "lits": read_lits,
         "manifest": read_manifest,
     }
 )
@@ -79,7 +82,10 @@ def _recognised(path: Path) -> str:
             f"'{path / 'dataset.json'}' has neither channel_names (nnU-Net) nor training (Medical Decathlon); "
             f"found: {', '.join(description) or 'nothing'}."
         )
-    return "bids" if is_bids(path) else "folders"
+    for layout, recognises in (("bids", is_bids), ("kits21", is_kits), ("lits", is_lits)):
+        if recognises(path):
+            return layout
+    return "folders"
 
 
 def _manifest(path: Path) -> Path:

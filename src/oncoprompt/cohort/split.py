@@ -17,6 +17,13 @@ from oncoprompt.study.writer import write_whole
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 """Shares of the patients by default."""
 
+PUBLISHED_SHARES: Mapping[str, Mapping[str, float]] = {
+    "kits21": {"train": 209 / 300, "validation": 30 / 300, "test": 61 / 300},
+    "msd-pancreas": {"train": 196 / 281, "validation": 28 / 281, "test": 57 / 281},
+    "lits": {"train": 83 / 118, "validation": 11 / 118, "test": 24 / 118},
+}
+"""Shares that give parts of the sizes TAGS was published with; which cases were in them is not known here."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -86,15 +93,23 @@ class Split:
         write_whole(path, f"{json.dumps({'seed': self.seed, 'parts': parts}, indent=2)}\n".encode())
 
     @classmethod
-    def read(cls, path: Path) -> Split:
-        """Read a split; raises InputError for a file of another kind and for a patient on two sides."""
+    def read(cls, path: Path, fold: int = 0) -> Split:
+        """Read a split, or one of the folds of a list of them.
+
+        A fold is {"train": cases, "val": cases, "test": cases}, a case its own patient, as in nnU-Net's
+        splits_final.json; the cases may be the names of a table. Raises InputError for a file of another kind, a fold
+        that is not there and a patient on two sides.
+        """
         try:
             content: Any = json.loads(path.read_text(encoding="utf-8"))
-            parts = {
-                str(part): {str(patient): _names(cases) for patient, cases in patients.items()}
-                for part, patients in content["parts"].items()
-            }
-            seed = int(content["seed"])
+            if "parts" in content:
+                parts = {
+                    str(part): {str(patient): _names(cases) for patient, cases in patients.items()}
+                    for part, patients in content["parts"].items()
+                }
+                seed = int(content["seed"])
+            else:
+                parts, seed = _parts_of_fold(content, fold), fold
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 f"'{path}' cannot be read as a split ({type(error).__name__}: {error}). "
@@ -170,6 +185,17 @@ def _counts(total: int, shares: Sequence[float]) -> list[int]:
         counts[counts.index(max(counts))] -= 1
         counts[counts.index(0)] += 1
     return counts
+
+
+def _parts_of_fold(content: Any, fold: int) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Parts of one of several folds, each a table of parts, in a list or numbered by name."""
+    folds = [content[str(number)] for number in range(len(content))] if isinstance(content, dict) else content
+    if not 0 <= fold < len(folds):
+        raise ValueError(f"it has {len(folds)} folds, none is number {fold}")
+    named = {"val": "validation"}
+    return {
+        named.get(part, part): {name: (name,) for name in _names(list(cases))} for part, cases in folds[fold].items()
+    }
 
 
 def _names(cases: Any) -> tuple[str, ...]:

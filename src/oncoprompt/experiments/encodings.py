@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from oncoprompt.methods.interface import Encoding, Method, Prompt, RegionProbabilities
 from oncoprompt.study import Study
 
+MOST_ENCODINGS = 12
+"""Regions are kept as long as there are no more of them; the whole study is kept always."""
+
 
 class EncodedOnce:
-    """A method that keeps every encoding of the study it saw last, and may decode with another method of its kind.
+    """A method that keeps the encodings of the study it saw last, and may decode with another method of its kind.
 
     ``decoder`` must read the encodings of ``encoder``, that is, have the same weights up to there.
     """
@@ -34,11 +37,14 @@ class EncodedOnce:
         return self._decoder.weights_sha256
 
     def encode(self, study: Study, region: NDArray[np.int64] | None) -> Encoding:
-        """The encoding of a region or of the whole brain, computed once."""
+        """The encoding of a region or of the whole brain, computed once while it is kept."""
         if self._study is not study:
             self._study, self._encodings = study, {}
         key = b"" if region is None else region.tobytes()
         if key not in self._encodings:
+            regions = [kept for kept in self._encodings if kept]
+            if len(regions) >= MOST_ENCODINGS:
+                del self._encodings[regions[0]]
             self._encodings[key] = self._encoder.encode(study, region)
         return self._encodings[key]
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from oncoprompt.methods.interface import RegionProbabilities
 
-LEAST_HEAD = 0.1
+MOST_AIR = 0.9
 LEAST_TUMOUR = 0.03
 MOST_OUTSIDE = 0.4
 _CERTAIN = 0.95
@@ -23,18 +23,18 @@ def certainty(answer: RegionProbabilities) -> float:
 
 
 def box_warnings(
-    box: NDArray[np.int64], answer: RegionProbabilities, head: NDArray[np.bool_], least_certainty: float = 0.0
+    box: NDArray[np.int64], answer: RegionProbabilities, foreground: NDArray[np.bool_], least_certainty: float = 0.0
 ) -> list[str]:
-    """What speaks against a half-open voxel box (3, 2), in sentences: the head's share of it, and its answer.
+    """What speaks against a half-open voxel box (3, 2), in sentences: the air in it, and its answer.
 
-    ``head`` (I, J, K) is the foreground of the scan. A whole tumour fills more than LEAST_TUMOUR of a box drawn about
+    ``foreground`` (I, J, K) is head or body. A whole tumour fills more than LEAST_TUMOUR of a box drawn about
     it, no more than MOST_OUTSIDE of it lies outside, and its `certainty` is usually above ``least_certainty``.
     """
     where = f"Box {box.tolist()}"
     inside = tuple(slice(low, high) for low, high in box)
-    share = float(head[inside].mean())
-    if share < LEAST_HEAD:
-        return [f"{where} lies almost wholly in air: {share:.0%} of it is head. Check its voxel order and orientation."]
+    air = 1.0 - float(foreground[inside].mean())
+    if air > MOST_AIR:
+        return [f"{where} lies almost wholly in air: {air:.0%} of it. Check its voxel order and orientation."]
     tumour = answer.values[0] > 0.5
     window = tuple(
         slice(max(0, low - start), max(0, high - start))

@@ -118,7 +118,7 @@ def intensity_statistics(study: Study) -> dict[str, float]:
     inside: dict[str, NDArray[np.bool_]] = {}
     for name, array in study.channels.items():
         sample = array[steps]
-        inside[name] = foreground_mask(sample)
+        inside[name] = foreground_mask(sample, name)
         values = sample[inside[name]]
         mean, deviation = float(values.mean()), max(float(values.std()), 1e-6)
         scores[name] = (sample - mean) / deviation

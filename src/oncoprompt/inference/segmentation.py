@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from oncoprompt.errors import InputError
 from oncoprompt.prompts import Box
 from oncoprompt.study import REGIONS, Study, schemas, write_nifti
+from oncoprompt.study.regions import check_told, usual_schema
 
 if TYPE_CHECKING:
     from oncoprompt.geometry import Grid
@@ -79,10 +80,15 @@ class Segmentation:
         return out
 
     def label_map(self, schema: str) -> NDArray[np.uint8]:
-        """Labels (I, J, K) in a named schema, such as "brats2023"."""
+        """Labels (I, J, K) in a named schema, such as "brats2023"; "tumour" for CT.
+
+        Raises InputError for a schema that is not known, or whose parts of a tumour the scan does not tell.
+        """
+        named = schemas.get(schema)
+        check_told(named, self.study.channels)
         values = self.probabilities.values > self.threshold
         out = np.zeros(self.grid.shape, dtype=np.uint8)
-        out[self._window] = schemas.get(schema).from_regions(dict(zip(REGIONS, values, strict=True)))
+        out[self._window] = named.from_regions(dict(zip(REGIONS, values, strict=True)))
         return out
 
     def volume_ml(self, region: str) -> float:
@@ -133,8 +139,12 @@ class Segmentation:
             found.append(Lesion(number, int(sizes[part]), ml["WT"], position, ml))
         return found
 
-    def save(self, path: str | os.PathLike[str], schema: str = "brats2023") -> None:
-        """Write the label map as NIfTI with the study's grid and header codes; the schema's name goes along."""
+    def save(self, path: str | os.PathLike[str], schema: str | None = None) -> None:
+        """Write the label map as NIfTI with the study's grid and header codes; the schema's name goes along.
+
+        Without a name it is brats2023, for CT "tumour".
+        """
+        schema = schema or usual_schema(self.study.channels)
         write_nifti(path, self.label_map(schema), like=self.study, schema=schema)
 
     @cached_property

@@ -6,11 +6,13 @@ import logging
 import time
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oncoprompt import __version__
+from oncoprompt.errors import InputError
 from oncoprompt.inference.box_check import box_warnings
 from oncoprompt.inference.calibration import calibration_of
 from oncoprompt.inference.device import device_named
@@ -19,16 +21,26 @@ from oncoprompt.inference.search import places_of_interest
 from oncoprompt.inference.segmentation import Provenance, Segmentation
 from oncoprompt.methods.interface import Encoding, Method, Prompt, RegionProbabilities
 from oncoprompt.methods.registry import load_model
-from oncoprompt.prompts import Box, Click
+from oncoprompt.prompts import Anatomy, Box, Click, Text
 from oncoprompt.study import Study
 from oncoprompt.study.foreground import foreground_mask
 
 _LOG = logging.getLogger(__name__)
 _MOST_ENCODINGS = 8
+_LEAST_ANATOMY = 0.5
+
+
+@runtime_checkable
+class Checking(Protocol):
+    """A method that tells what it does not read before a scan is looked at."""
+
+    def check(self, prompts: Sequence[Prompt]) -> None:
+        """Raise InputError for kinds of prompts, and for words, that the method does not read."""
+        ...
 
 
 class Session:
-    """Segments a study from boxes, clicks or nothing, and keeps what is slow to compute.
+    """Segments a study from boxes, clicks, words, an anatomy mask or nothing, and keeps what is slow to compute.
 
     Raises InputError for a model or device that is not known, WeightsError where the model's weights are missing.
     """
@@ -42,22 +54,25 @@ class Session:
         self._last: Segmentation | None = None
 
     def segment(self, prompt: Prompt | Sequence[Prompt] | None = None) -> Segmentation:
-        """Segment from a box, several boxes (one a lesion), clicks, a mixture of these, or nothing.
+        """Segment from a box, several (one a lesion), clicks, words, an anatomy mask, a mixture of these, or nothing.
 
-        Every box is looked at closely on its own and the answers are joined. Without a box the brain is searched
-        first, and what is found is looked at closely. Raises InputError for prompts outside the scan.
+        Every box is looked at closely on its own and the answers are joined. Without a box the whole scan is searched
+        first, and what is found is looked at closely. Words and the anatomy mask go along with every look. Raises
+        InputError for prompts outside the scan and for those that the model does not read.
         """
         prompts = tuple(prompt) if isinstance(prompt, Sequence) else (() if prompt is None else (prompt,))
         self._check(prompts)
         timings: dict[str, float] = {}
         drawn = [item for item in prompts if isinstance(item, Box)]
         others = [item for item in prompts if not isinstance(item, Box)]
-        boxes = drawn or self._search(others, timings)
-        found = [self._look([box, *others], box, timings) for box in boxes]
+        said: list[str] = []
+        boxes = drawn or self._search(others, timings, said)
+        told = bool(drawn) or self._encode(None, timings).search.box_told
+        found = [self._look([box, *others] if told else others, box, timings) for box in boxes]
         joined = _join(found) if found else RegionProbabilities(np.zeros((3, 1, 1, 1), np.float32), (0, 0, 0))
         self._prompts = prompts
         provenance = Provenance(self._model.name, self._model.weights_sha256, prompts, __version__, timings)
-        warnings = (*self._unfamiliar, *self._misplaced(drawn, found))
+        warnings = (*self._unfamiliar, *self._misplaced(drawn, found), *said, *self._unmet(prompts, joined))
         for warning in warnings:
             _LOG.warning("%s", warning)
         self._last = Segmentation(self.study, joined, provenance, calibration=self._calibration, warnings=warnings)
@@ -75,9 +90,10 @@ class Session:
         return self._calibration.familiarity.warnings(intensity_statistics(self.study))
 
     @cached_property
-    def _head(self) -> NDArray[np.bool_]:
-        """Foreground (I, J, K) of the first channel."""
-        return foreground_mask(next(iter(self.study.channels.values())))
+    def _foreground(self) -> NDArray[np.bool_]:
+        """Head or body (I, J, K) in the first channel."""
+        name, array = next(iter(self.study.channels.items()))
+        return foreground_mask(array, name)
 
     def _misplaced(self, boxes: Sequence[Box], found: Sequence[RegionProbabilities]) -> list[str]:
         """What speaks against the boxes that were drawn, each beside its answer."""
@@ -86,34 +102,62 @@ class Session:
         least = 0.0 if self._calibration is None else self._calibration.least_certainty
         said = []
         for box, answer in zip(boxes, found, strict=True):
-            said += box_warnings(box.to_voxels(self.study.grid), answer, self._head, least)
+            said += box_warnings(box.to_voxels(self.study.grid), answer, self._foreground, least)
+        return said
+
+    def _unmet(self, prompts: Sequence[Prompt], answer: RegionProbabilities) -> list[str]:
+        """What speaks against the words and masks that were given."""
+        said = []
+        for item in prompts:
+            if isinstance(item, Anatomy) and (share := item.share_in(self.study.grid)) < _LEAST_ANATOMY:
+                said.append(f"Only {share:.0%} of the anatomy mask lies in the scan. Check that it was made for it.")
+            elif isinstance(item, Text) and not (answer.values[0] > 0.5).any():
+                said.append(f"Nothing was found for '{item.words}'.")
         return said
 
     def _check(self, prompts: Sequence[Prompt]) -> None:
+        if isinstance(self._model, Checking):
+            self._model.check(prompts)
         for item in prompts:
             if isinstance(item, Box):
                 item.to_voxels(self.study.grid)
             elif isinstance(item, Click):
                 item.to_voxel(self.study.grid)
+            elif isinstance(item, Anatomy) and item.share_in(self.study.grid) == 0.0:
+                raise InputError("The anatomy mask lies outside the scan. Check that it was made for this scan.")
 
     def _look(self, prompts: Sequence[Prompt], box: Box, timings: dict[str, float]) -> RegionProbabilities:
         """Segment one box from its surroundings."""
         encoding = self._encode(box.to_voxels(self.study.grid), timings)
         return self._decode(encoding, prompts, timings)
 
-    def _search(self, clicks: Sequence[Prompt], timings: dict[str, float]) -> list[Box]:
-        """Boxes of the lesions that a look at the whole brain shows; with positive clicks, of those they hit."""
+    def _search(self, prompts: Sequence[Prompt], timings: dict[str, float], said: list[str]) -> list[Box]:
+        """Boxes of the lesions that a look at the whole scan shows; with positive clicks, of those they hit.
+
+        Without such clicks, lesions outside the organ of an anatomy mask are left out, and that is `said`.
+        """
         encoding = self._encode(None, timings)
-        seen = self._decode(encoding, clicks, timings)
+        seen = self._decode(encoding, prompts, timings)
         offset = np.asarray(seen.offset)
-        points = [c.to_voxel(self.study.grid) - offset for c in clicks if isinstance(c, Click) and c.positive]
+        points = [c.to_voxel(self.study.grid) - offset for c in prompts if isinstance(c, Click) and c.positive]
         last = np.asarray(seen.values.shape[1:]) - 1
         hits = [np.clip(point, 0, last) for point in points]
-        places = places_of_interest(seen.values[0], self.study.grid.spacing_mm, hits)
-        return [Box.from_voxels(place + offset[:, None], self.study.grid) for place in places]
+        places = places_of_interest(seen.values[0], self.study.grid.spacing_mm, hits, encoding.search.seen)
+        boxes = [Box.from_voxels(place + offset[:, None], self.study.grid) for place in places]
+        organs = [prompt for prompt in prompts if isinstance(prompt, Anatomy)]
+        if hits or not organs:
+            return boxes
+        inside = [box for box in boxes if any(organ.touches(box) for organ in organs)]
+        if len(inside) < len(boxes):
+            lying = "lies" if len(boxes) - len(inside) == 1 else "lie"
+            said.append(
+                f"Of {len(boxes)} places found, {len(boxes) - len(inside)} {lying} outside the anatomy mask and "
+                "stay out. Click on one to have it outlined."
+            )
+        return inside
 
     def _encode(self, region: NDArray[np.int64] | None, timings: dict[str, float]) -> Encoding:
-        key = b"brain" if region is None else region.tobytes()
+        key = b"whole" if region is None else region.tobytes()
         if key not in self._encodings:
             began = time.perf_counter()
             if len(self._encodings) >= _MOST_ENCODINGS:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from oncoprompt.errors import InputError
 from oncoprompt.methods.interface import Prompt
 from oncoprompt.methods.medsam.slice_model import SlicePrompt
-from oncoprompt.prompts import Box, Click, Text
+from oncoprompt.prompts import Anatomy, Box, Click, Text
 from oncoprompt.study.slices import SliceStack
 
 Ranges = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -97,8 +97,10 @@ def targets_of(prompts: Sequence[Prompt], stack: SliceStack) -> list[Target]:
     """One target a box, in order, each with the clicks nearest to it; without boxes one target of clicks and words.
 
     Words go to every target. Raises InputError for no prompt, prompts outside the scan, only negative clicks, several
-    texts, and words alone on a volume.
+    texts, words alone on a volume, and an anatomy mask.
     """
+    if any(isinstance(p, Anatomy) for p in prompts):
+        raise InputError("A model of slices reads no anatomy mask. Leave it out, or use tags-compact.")
     boxes = [_ranges(stack.ranges(p.to_voxels(stack.grid))) for p in prompts if isinstance(p, Box)]
     points = [_point(p, stack) for p in prompts if isinstance(p, Click)]
     words = _words([p for p in prompts if isinstance(p, Text)])

@@ -8,10 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oncoprompt.geometry import Grid
-from oncoprompt.prompts import Box, Click, Text
+from oncoprompt.prompts import Anatomy, Box, Click, Text
 from oncoprompt.study import Study
 
-Prompt = Box | Click | Text
+Prompt = Box | Click | Text | Anatomy
+
+
+@dataclass(frozen=True)
+class SearchPolicy:
+    """How what a look at a whole scan shows is looked at closely.
+
+    A lesion reaches as far as tumour is at least ``seen`` likely. ``box_told``: whether its box is a prompt of the
+    closer look as well, or only where to look.
+    """
+
+    seen: float = 0.05
+    box_told: bool = True
 
 
 @dataclass(frozen=True)
@@ -20,6 +32,7 @@ class Encoding:
 
     region: Grid
     features: Any
+    search: SearchPolicy = SearchPolicy()
 
 
 @dataclass(frozen=True)

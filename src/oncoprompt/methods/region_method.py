@@ -16,7 +16,7 @@ from oncoprompt.methods.interface import Encoding, Prompt, RegionProbabilities
 from oncoprompt.methods.msm_seg.holes import fill_holes
 from oncoprompt.methods.msm_seg.region import RegionPolicy, box_map, click_maps, standardise
 from oncoprompt.methods.msm_seg.tensors import PromptMaps
-from oncoprompt.prompts import Box, Click
+from oncoprompt.prompts import Box, Click, Text
 from oncoprompt.study import Study
 from oncoprompt.study.foreground import Foreground, find_foreground
 
@@ -72,23 +72,23 @@ class RegionMethod:
         self._policy = policy or RegionPolicy()
         self._foreground: tuple[Study, dict[str, Foreground]] | None = None
 
+    def check(self, prompts: Sequence[Prompt]) -> None:
+        """Raise InputError for prompts other than boxes and clicks."""
+        other = next((prompt for prompt in prompts if not isinstance(prompt, Box | Click)), None)
+        if other is not None:
+            what = "a text prompt" if isinstance(other, Text) else "an anatomy mask"
+            raise InputError(
+                f"Model '{self.name}' reads boxes and clicks. Found {what}; leave it out, or use tags-compact."
+            )
+
     def encode(self, study: Study, region: NDArray[np.int64] | None) -> Encoding:
         """Resample the region with its margin, or the brain, to isotropic voxels, standardise and encode it."""
         foreground = self._foreground_of(study)
-        spacing = np.asarray(study.grid.spacing_mm)
-        if region is None:
-            boxes = np.stack([f.bounds for f in foreground.values()])
-            around = np.stack([boxes[:, :, 0].min(0), boxes[:, :, 1].max(0)], axis=1) * spacing[:, None]
-        else:
-            around = self._policy.expand(region * spacing[:, None])
-        order = np.argsort(io_orientation(study.grid.affine)[:, 0])
-        voxel_mm, multiple = self._policy.sampling((around[:, 1] - around[:, 0])[order])
-        grid = roi_grid(study.grid, around / spacing[:, None], voxel_mm, multiple)
-        arrays = study.channels.values()
-        images = np.stack([resample(a, study.grid, grid, fill=float(a.min())).transpose(2, 1, 0) for a in arrays])
+        grid = region_grid(study, region, self._policy, foreground)
+        images = region_images(study, grid)
         mean = torch.tensor([f.mean for f in foreground.values()])
         deviation = torch.tensor([f.deviation for f in foreground.values()])
-        tensor = standardise(torch.from_numpy(images), mean, deviation).to(self._device)
+        tensor = standardise(images, mean, deviation).to(self._device)
         with torch.inference_mode():
             features = self._network.encode(tensor[None], tuple(study.channels))
         return Encoding(grid, features)
@@ -97,6 +97,7 @@ class RegionMethod:
         self, encoding: Encoding, prompts: Sequence[Prompt], study: Study, previous: RegionProbabilities | None = None
     ) -> RegionProbabilities:
         """Draw boxes and clicks on the region, decode, and bring the logits back to the study's voxels."""
+        self.check(prompts)
         grid = encoding.region
         shape = (grid.shape[2], grid.shape[1], grid.shape[0])
         boxes = [box_on(prompt, grid) for prompt in prompts if isinstance(prompt, Box)]
@@ -105,18 +106,39 @@ class RegionMethod:
             for prompt in prompts
             if isinstance(prompt, Click)
         ]
-        if len(boxes) + len(clicks) < len(prompts):
-            raise InputError(f"Model '{self.name}' reads boxes and clicks. Found a text prompt; leave it out.")
         drawn = (box_map(boxes, shape), click_maps(clicks, shape))
         maps = PromptMaps(*(drawing[None].to(self._device) for drawing in drawn))
         with torch.inference_mode():
             logits = self._network.decode(encoding.features, maps if prompts else None).logits[0]
-        return _on_study(fill_holes(logits.float().cpu().numpy()), grid, study.grid)
+        return on_study(fill_holes(logits.float().cpu().numpy()), grid, study.grid)
 
     def _foreground_of(self, study: Study) -> dict[str, Foreground]:
         if self._foreground is None or self._foreground[0] is not study:
-            self._foreground = (study, {name: find_foreground(array) for name, array in study.channels.items()})
+            self._foreground = (study, {name: find_foreground(array, name) for name, array in study.channels.items()})
         return self._foreground[1]
+
+
+def region_grid(
+    study: Study, region: NDArray[np.int64] | None, policy: RegionPolicy, foreground: Mapping[str, Foreground]
+) -> Grid:
+    """The isotropic grid over a half-open voxel box (3, 2) with its margin, or over the foreground of all channels."""
+    spacing = np.asarray(study.grid.spacing_mm)
+    if region is None:
+        boxes = np.stack([f.bounds for f in foreground.values()])
+        around = np.stack([boxes[:, :, 0].min(0), boxes[:, :, 1].max(0)], axis=1) * spacing[:, None]
+    else:
+        around = policy.expand(region * spacing[:, None])
+    order = np.argsort(io_orientation(study.grid.affine)[:, 0])
+    voxel_mm, multiple = policy.sampling((around[:, 1] - around[:, 0])[order])
+    return roi_grid(study.grid, around / spacing[:, None], voxel_mm, multiple)
+
+
+def region_images(study: Study, grid: Grid) -> Tensor:
+    """Channels [M, D, H, W] on a grid, the lowest value of each beyond its edge."""
+    arrays = study.channels.values()
+    return torch.from_numpy(
+        np.stack([resample(a, study.grid, grid, fill=float(a.min())).transpose(2, 1, 0) for a in arrays])
+    )
 
 
 def box_on(box: Box, grid: Grid) -> NDArray[np.float64]:
@@ -125,7 +147,7 @@ def box_on(box: Box, grid: Grid) -> NDArray[np.float64]:
     return np.stack([corners.min(axis=0), corners.max(axis=0)], axis=1)
 
 
-def _on_study(logits: NDArray[np.float32], region: Grid, grid: Grid) -> RegionProbabilities:
+def on_study(logits: NDArray[np.float32], region: Grid, grid: Grid) -> RegionProbabilities:
     """Logits ``[3, D, H, W]`` of a region as probabilities on the window of the study's grid it covers.
 
     Logits, not probabilities, are interpolated: their order, and with it the nesting, survives, and edges stay sharp.

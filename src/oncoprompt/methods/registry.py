@@ -15,6 +15,8 @@ from oncoprompt.methods.medsam.slice_model import SliceModel
 from oncoprompt.methods.msm_seg.checkpoint import load_own, weights_file
 from oncoprompt.methods.msm_seg.config import HIERA_SIZES, HieraConfig, HieraSize, MSMSegConfig
 from oncoprompt.methods.msm_seg.model import MSMSeg
+from oncoprompt.methods.tags import names as tags
+from oncoprompt.methods.tags.vocabulary import CONCEPTS
 from oncoprompt.methods.volumetric.config import CORES, VolumetricConfig
 from oncoprompt.methods.weight_files import BUNDLED, find_file, read_manifest, read_own, user_folders
 
@@ -27,13 +29,14 @@ _WEIGHTS_ENDING = ".safetensors"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a person should know of a model before choosing it."""
+    """What a person should know of a model before choosing it; ``words`` are those it reads."""
 
     name: str
     method: str
     description: str
     licence: str
     weights: Path | None
+    words: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -58,6 +61,16 @@ def list_models() -> list[ModelCard]:
     for core, what in (("dynunet", "MONAI's DynUNet, the network of nnU-Net,"), ("segresnet", "MONAI's SegResNet")):
         text = f"{what} with box and clicks as input channels; weights come from your own training run."
         cards.append(ModelCard(core, "volumetric", text, "that of the training data", _find(core)))
+    text = (
+        "TAGS for processors: words, clicks, a box, an organ's mask on MRI and CT; trained on synthetic studies alone."
+    )
+    cards.append(ModelCard(tags.COMPACT, "tags", text, "Apache-2.0", _find(tags.COMPACT), CONCEPTS))
+    for name, text in (
+        (tags.FAITHFUL, "TAGS as published, SAM ViT-B in three dimensions, with clicks and an organ's mask"),
+        (tags.PLUS, "TAGS on SAM ViT-B that hears words, clicks of both kinds and a box when it is asked"),
+    ):
+        text = f"{text}; weights come from your own training run."
+        cards.append(ModelCard(name, "tags", text, "that of the training data", _find(name)))
     for entry in slice_models.slice_models().values():
         cards.append(ModelCard(entry.name, entry.method, entry.description, entry.licence, entry.weights))
     return cards
@@ -83,7 +96,10 @@ def load_model(name: str, device: str | torch.device = "cpu") -> Method:
     from oncoprompt.methods.msm_seg.region import PlanePolicy, RegionPolicy
     from oncoprompt.methods.region_method import RegionMethod
 
-    trained = load_network(name)
+    kind, path = _located(name)
+    if kind in tags.TAGS_MODELS:
+        return _load_tags(kind, path, device)
+    trained = _read_network(kind, path)
     backbone = trained.network.config.backbone if isinstance(trained.network, MSMSeg) else None
     policy = PlanePolicy(plane=backbone.image_size) if isinstance(backbone, HieraConfig) else RegionPolicy()
     return RegionMethod(
@@ -106,14 +122,22 @@ class TrainedNetwork:
 
 
 def load_network(name: str) -> TrainedNetwork:
-    """The network of a model, by name or by the path of its weights; raises as `load_model` does."""
+    """The network of a model, by name or by the path of its weights; raises as `load_model` does, and for TAGS."""
+    kind, path = _located(name)
+    if kind in tags.TAGS_MODELS:
+        raise InputError(f"'{name}' is TAGS, which segments but is not changed here. Use load_model, or train it.")
+    return _read_network(kind, path)
+
+
+def _located(name: str) -> tuple[str, Path]:
+    """Name of the kind of a model, and its weights."""
     if slice_models.is_slice_model(name):
         raise InputError(f"'{name}' is a model of slices. Use it with SliceSession, or load_slice_model.")
     if name.endswith(_WEIGHTS_ENDING):
         path = Path(name)
         if not path.is_file():
             raise WeightsError(f"There are no weights '{name}'. Give the path of the file that a training run wrote.")
-        return _read_network(str(read_manifest(path).get("model", path.stem)), path)
+        return str(read_manifest(path).get("model", path.stem)), path
     cards = {card.name: card for card in list_models()}
     if name not in cards:
         raise InputError(
@@ -122,7 +146,7 @@ def load_network(name: str) -> TrainedNetwork:
     weights = cards[name].weights
     if weights is None:
         raise WeightsError(_how_to_get(name))
-    return _read_network(name, weights)
+    return name, weights
 
 
 def build_network(name: str, options: Mapping[str, Any], origin: str) -> "MSMSeg | VolumetricNetwork":
@@ -140,7 +164,7 @@ def build_network(name: str, options: Mapping[str, Any], origin: str) -> "MSMSeg
 
 def network_config(name: str, options: Mapping[str, Any], origin: str) -> MSMSegConfig:
     """Configuration of a named MSM-Seg network with ``options`` in place of its own; raises as `build_network`."""
-    known = [card.name for card in list_models() if not slice_models.is_slice_model(card.name)]
+    known = [card.name for card in list_models() if card.method in ("msm-seg", "volumetric")]
     if name not in known:
         raise InputError(f"There is no network '{name}'. Known: {', '.join(known)}.")
     if name in CORES:
@@ -162,7 +186,7 @@ def _find(name: str) -> Path | None:
 def _how_to_get(name: str) -> str:
     places = ", ".join(str(folder) for folder in user_folders())
     size = hiera_size(name)
-    if name in CORES:
+    if name in (*CORES, tags.FAITHFUL, tags.PLUS):
         return (
             f"Model '{name}' has no trained weights here: {name}.safetensors was looked for in {places}. Train them "
             f"with 'oncoprompt train' and model.name = \"{name}\"; random weights never answer."
@@ -174,6 +198,16 @@ def _how_to_get(name: str) -> str:
         f"'oncoprompt train' from SAM 2's {weights_file(size)} (hub id facebook/sam2.1-hiera-{size}); "
         "random weights never answer."
     )
+
+
+def _load_tags(name: str, path: Path, device: str | torch.device) -> Method:
+    if name == tags.COMPACT:
+        from oncoprompt.methods.tags.compact_weights import load_compact_tags
+
+        return load_compact_tags(name, path, device)
+    from oncoprompt.methods.tags.models import load_tags
+
+    return load_tags(name, path, torch.device(device))
 
 
 def _read_network(name: str, path: Path) -> TrainedNetwork:

@@ -52,7 +52,7 @@ def draw_case(truth: Masks, prediction: Masks, grid: Grid, study: Study | None =
     for row, (name, volume) in enumerate(backgrounds.channels.items()):
         for column, (plane, part) in enumerate(zip(planes, parts, strict=True)):
             axes = figure.axes[row * len(planes) + column]
-            draw_slice(axes, plane, plane.cut(volume), shades or display_range(volume), part)
+            draw_slice(axes, plane, plane.cut(volume), shades or display_range(volume, name), part)
             for masks, style, width in ((prediction, "solid", 1.2), (truth, _DASHED, 1.6)):
                 for region in regions:
                     _outline(axes, plane.cut(masks[region]), COLOURS[region], style, width)

@@ -20,7 +20,7 @@ from oncoprompt.report.figure import add_legend, display_range, draw_slice, visi
 from oncoprompt.report.planes import Plane, widest_planes
 from oncoprompt.study import Study, schemas
 
-COLOURS = {"NETC": "#f0e442", "SNFH": "#56b4e9", "ET": "#ff5a36", "RC": "#cc79a7"}
+COLOURS = {"NETC": "#f0e442", "SNFH": "#56b4e9", "ET": "#ff5a36", "RC": "#cc79a7", "TUMOUR": "#009e73"}
 """Colours of components, told apart by all common kinds of colour vision on grey."""
 MOST_ROWS = 12
 
@@ -62,7 +62,7 @@ class SheetRow:
             plane=plane,
             part=visible_part(study, plane),
             pictures={name: plane.cut(volume).copy() for name, volume in study.channels.items()},
-            shades={name: display_range(volume) for name, volume in study.channels.items()},
+            shades={name: display_range(volume, name) for name, volume in study.channels.items()},
             components={component: labels == value for component, value in known.values if component in COLOURS},
         )
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from oncoprompt.errors import InputError
 from oncoprompt.report.planes import Plane, widest_planes
 from oncoprompt.study import REGIONS, Study
+from oncoprompt.study.regions import told_regions
 from oncoprompt.study.writer import write_whole
 
 Masks = Mapping[str, NDArray[np.generic]]
@@ -28,6 +29,7 @@ COLOURS = {"WT": "#56b4e9", "TC": "#f0e442", "ET": "#ff5a36"}
 # Where two regions end together, the wider outline shows on both sides of the narrower one.
 _WIDTHS = {"WT": 1.5, "TC": 2.4, "ET": 1.0}
 _BOX_COLOUR = "#ffffff"
+_SOFT_TISSUE_HU = (-160.0, 240.0)
 _MARGIN_PIXELS = 6
 _INCHES_A_PANEL = 3.1
 
@@ -60,7 +62,7 @@ def draw_montage(
     for row, (plane, part) in enumerate(zip(planes, shown, strict=True)):
         for column, (channel, volume) in enumerate(study.channels.items()):
             axes = figure.axes[row * len(study.channels) + column]
-            draw_slice(axes, plane, plane.cut(volume), display_range(volume), part)
+            draw_slice(axes, plane, plane.cut(volume), display_range(volume, channel), part)
             for style, masks in drawings:
                 for region in (region for region in REGIONS if region in masks):
                     _outline(axes, plane.cut(masks[region]), COLOURS[region], style, _WIDTHS[region])
@@ -71,7 +73,7 @@ def draw_montage(
             if column == 0:
                 axes.set_ylabel(f"{plane.name}, {plane.voxel}", fontsize=11, color="white")
     figure.suptitle(title, fontsize=14, color="white", x=0.5, y=0.995, va="top")
-    add_legend(figure, _legend_lines(truth is not None, bool(boxes)))
+    add_legend(figure, _legend_lines(told_regions(study.channels), truth is not None, bool(boxes)))
     write_figure(figure, target)
 
 
@@ -133,8 +135,13 @@ def _filled(box: NDArray[np.integer], shape: tuple[int, int, int]) -> NDArray[np
     return volume
 
 
-def display_range(volume: NDArray[np.float32]) -> tuple[float, float]:
-    """Values shown black and white: 1st to 99.7th percentile of a coarse grid of the voxels above the background."""
+def display_range(volume: NDArray[np.float32], channel: str = "") -> tuple[float, float]:
+    """Values shown black and white: 1st to 99.7th percentile of a coarse grid of the voxels above the background.
+
+    Channel "ct" is shown in the soft-tissue window, -160 to 240 HU.
+    """
+    if channel == "ct":
+        return _SOFT_TISSUE_HU
     coarse = volume[::3, ::3, ::3]
     tissue = coarse[coarse > coarse.min()]
     low, high = np.percentile(tissue, (1.0, 99.7)) if tissue.size else (float(volume.min()), float(volume.max()))
@@ -177,8 +184,8 @@ def write_figure(figure: Figure, target: Path) -> None:
         write_whole(target, content.getvalue())
 
 
-def _legend_lines(with_truth: bool, with_box: bool) -> list[Line2D]:
-    handles = [Line2D([], [], color=COLOURS[region], lw=2.5, label=region) for region in REGIONS]
+def _legend_lines(told: Mapping[str, str], with_truth: bool, with_box: bool) -> list[Line2D]:
+    handles = [Line2D([], [], color=COLOURS[region], lw=2.5, label=name) for region, name in told.items()]
     handles.append(Line2D([], [], color="white", lw=1.5, label="prediction"))
     if with_truth:
         handles.append(Line2D([], [], color="white", lw=1.5, ls=(0, (4, 3)), label="truth"))

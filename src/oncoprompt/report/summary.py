@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from oncoprompt.geometry import Grid
-from oncoprompt.study import REGIONS, Study
+from oncoprompt.study import Study
+from oncoprompt.study.regions import told_regions
 
 
 class Lesion(Protocol):
@@ -63,18 +64,20 @@ def summarise(study: Study, segmentation: Segmented, prompts: Sequence[Mapping[s
     """Volumes (ml) and counts a region, lesions, warnings, model, prompts, timings (s) and grid, as JSON types.
 
     ``volume_interval_ml`` holds the true volume in a share ``interval_share`` of studies; null without calibration.
+    Of CT there is one region, "tumour".
     """
     provenance, grid = segmentation.provenance, segmentation.grid
+    told = told_regions(study.channels)
     summary = {
         "study": study.name,
         "channels": list(study.channels),
         "regions": {
-            region: {
+            name: {
                 "volume_ml": round(segmentation.volume_ml(region), 4),
                 "volume_interval_ml": _rounded(segmentation.volume_interval_ml(region)),
                 "count": segmentation.count(region),
             }
-            for region in REGIONS
+            for region, name in told.items()
         },
         "interval_share": segmentation.interval_share,
         "probabilities": "calibrated" if segmentation.calibrated else "uncalibrated",
@@ -85,7 +88,7 @@ def summarise(study: Study, segmentation: Segmented, prompts: Sequence[Mapping[s
                 "voxels": lesion.voxels,
                 "volume_ml": round(lesion.volume_ml, 4),
                 "centre_mm": [round(float(value), 2) for value in lesion.centre_mm],
-                "regions_ml": {region: round(volume_ml, 4) for region, volume_ml in lesion.regions.items()},
+                "regions_ml": {name: round(lesion.regions[region], 4) for region, name in told.items()},
             }
             for lesion in segmentation.lesions
         ],

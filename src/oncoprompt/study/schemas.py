@@ -14,7 +14,7 @@ from oncoprompt.errors import InputError
 REGIONS = ("WT", "TC", "ET")
 """Whole tumour, tumour core, enhancing tumour; each holds the next."""
 
-_COMPONENTS_OF = {"WT": ("NETC", "SNFH", "ET", "CC", "GTV"), "TC": ("NETC", "ET", "CC", "GTV"), "ET": ("ET",)}
+_COMPONENTS_OF = {"WT": ("NETC", "SNFH", "ET", "CC", "GTV", "TUMOUR"), "TC": ("NETC", "ET", "CC", "GTV"), "ET": ("ET",)}
 _NAMES = {
     "NETC": "non-enhancing tumour core",
     "SNFH": "oedema (FLAIR hyperintensity)",
@@ -22,6 +22,9 @@ _NAMES = {
     "CC": "cystic component",
     "RC": "resection cavity",
     "GTV": "gross tumour volume",
+    "TUMOUR": "tumour",
+    "ORGAN": "organ that holds the tumour",
+    "CYST": "cyst of the organ",
 }
 
 
@@ -30,7 +33,8 @@ class LabelSchema:
     """A named numbering of tumour components: NETC (also NCR), SNFH (also ED), ET, and in some editions CC, RC or GTV.
 
     WT = NETC + SNFH + ET + CC, TC = NETC + ET + CC; the resection cavity RC is outside WT. A gross tumour volume GTV is
-    TC and WT in one: what of it enhances and what swells around it is not told, so ET is empty.
+    TC and WT in one: what of it enhances and what swells around it is not told, so ET is empty. TUMOUR is WT, and
+    nothing is told of its parts. ORGAN and CYST lie outside WT.
     """
 
     name: str
@@ -71,7 +75,7 @@ class LabelSchema:
         return {region: table[row][checked] for row, region in enumerate(REGIONS)}
 
     def from_regions(self, masks: Mapping[str, NDArray[np.generic]]) -> NDArray[np.uint8]:
-        """Label map of nested masks: ET, TC outside ET as NETC, WT outside TC as SNFH.
+        """Label map of nested masks: ET, TC outside ET as NETC, WT outside TC as SNFH; WT alone where there is TUMOUR.
 
         Raises InputError where a region is missing, shapes differ, ET leaves TC or TC leaves WT, or the schema has no
         number for one of the three.
@@ -89,6 +93,9 @@ class LabelSchema:
                     f"{names[0]} has {outside} voxels outside {names[1]}; regions must be nested, ET in TC in WT."
                 )
         label_map = np.zeros(whole.shape, dtype=np.uint8)
+        if (tumour := self.value("TUMOUR")) is not None:
+            label_map[whole] = tumour
+            return label_map
         for mask, component in ((whole, "SNFH"), (core, "NETC"), (enhancing, "ET")):
             value = self.value(component)
             if value is None:
@@ -105,6 +112,10 @@ _SCHEMAS = (
     # nnU-Net's converter of BraTS; the brain tumours of the Medical Decathlon are numbered alike.
     LabelSchema("nnunet", (("SNFH", 1), ("NETC", 2), ("ET", 3))),
     LabelSchema("men-rt", (("GTV", 1),)),
+    LabelSchema("tumour", (("TUMOUR", 1),)),
+    # LiTS, and liver and pancreas of the Medical Decathlon; KiTS numbers alike and adds cysts.
+    LabelSchema("organ-tumour", (("ORGAN", 1), ("TUMOUR", 2))),
+    LabelSchema("kits21", (("ORGAN", 1), ("TUMOUR", 2), ("CYST", 3))),
 )
 
 

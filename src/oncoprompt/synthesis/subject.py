@@ -94,12 +94,16 @@ class Subject:
 
         Tissue, lesion and texture are the same on every grid; ``seed`` changes the scanner's noise alone.
         """
-        signals, labels, mask = self._noise_free(Lattice.of_points(points_mm))
-        generator = torch.Generator(device=points_mm.device).manual_seed(self.seed * 1009 + seed)
+        signals, labels, mask = self.noise_free(Lattice.of_points(points_mm))
+        return Picture(self.acquired(signals, mask, spacing_mm, seed), labels, mask)
+
+    def acquired(self, signals: Tensor, mask: Tensor, spacing_mm: Sequence[float], seed: int = 0) -> Tensor:
+        """Signals ``[4, k, j, i]`` as the person's scanners measure them, in place."""
+        generator = torch.Generator(device=signals.device).manual_seed(self.seed * 1009 + seed)
         shown = mask if self.stripping is not None else None
         for channel, (scanner, top) in enumerate(zip(self.scanners, self.brightest, strict=True)):
             signals[channel] = scanner.acquire(signals[channel], spacing_mm, top, generator, shown)
-        return Picture(signals, labels, mask)
+        return signals
 
     @cached_property
     def brightest(self) -> list[float]:
@@ -118,7 +122,7 @@ class Subject:
         values = (signals[:, mask] / top[:, None]).clamp_min(0.0).pow(gamma[:, None])
         return values.mean(1), values.std(1).clamp_min(1e-3)
 
-    def _noise_free(self, lattice: Lattice) -> tuple[Tensor, Tensor, Tensor]:
+    def noise_free(self, lattice: Lattice) -> tuple[Tensor, Tensor, Tensor]:
         """Signals ``[4, k, j, i]``, labels inside the mask, and the mask of what is shown."""
         device = lattice.x.device
         signals = torch.zeros((len(CHANNELS), *lattice.shape), device=device)
@@ -165,7 +169,7 @@ class Subject:
     def _overview(self) -> tuple[Tensor, Tensor]:
         """Noise-free signals and mask of the whole head at 4 mm."""
         points = box_points(MAP_SPACING_MM, self.lesion.levels.device)
-        signals, _, mask = self._noise_free(Lattice.of_points(points))
+        signals, _, mask = self.noise_free(Lattice.of_points(points))
         if self.stripping is None:
             # what inference takes for the head of a study that is not stripped
             mask = mask & (signals[0] > 0.2 * signals[0][mask].quantile(0.98))

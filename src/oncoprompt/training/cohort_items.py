@@ -40,12 +40,15 @@ def cohort_items(data: DataSection, config: ItemConfig, seed: int) -> ItemSource
 
 
 def labelled_cases(
-    cohort: str, layout: str | None, schema: str | None, split: str | None, part: str
+    cohort: str, layout: str | None, schema: str | None, split: str | None, part: str, fold: int = 0
 ) -> tuple[Case, ...]:
-    """The labelled cases of a data set, or of a part of its split; raises InputError where there are none."""
+    """The labelled cases of a data set, or of a part of its split; raises InputError where there are none.
+
+    `fold` is that of a split which lists several.
+    """
     found: Cohort = read_cohort(Path(cohort), layout, schema)
     if split is not None:
-        found = Split.read(Path(split)).select(found, part)
+        found = Split.read(Path(split), fold).select(found, part)
     if not found.labelled:
         where = f"Part '{part}' of '{split}'" if split is not None else f"Data set '{cohort}'"
         raise InputError(f"{where} has no labelled case among its {len(found.cases)}. Training needs label maps.")

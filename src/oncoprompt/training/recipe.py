@@ -14,6 +14,7 @@ from oncoprompt.methods.msm_seg import Loss, MSMSeg, PromptMaps, msm_seg_loss
 from oncoprompt.methods.msm_seg.checkpoint import find_weights, load_own, load_state, read_checkpoint
 from oncoprompt.methods.msm_seg.config import HieraConfig
 from oncoprompt.methods.registry import build_network, hiera_size
+from oncoprompt.methods.tags.names import COMPACT, TAGS_MODELS
 from oncoprompt.training.cohort_items import cohort_items
 from oncoprompt.training.config import TrainingConfig
 from oncoprompt.training.feed import ItemSource
@@ -45,6 +46,8 @@ def build(config: TrainingConfig) -> Recipe:
         from oncoprompt.training.slice_recipe import build_slice_recipe
 
         return build_slice_recipe(config)
+    if config.model.name in TAGS_MODELS:
+        return _tags(config)
     origin = "Training configuration"
     size = hiera_size(config.model.name)
     usual = ItemConfig() if size is None else ItemConfig(plane=256)
@@ -78,6 +81,16 @@ def volumetric_step(model: nn.Module, item: TrainingItem, recall: float = 0.5) -
 
     output = model(item.images[None], item.roles, PromptMaps(item.box[None], item.clicks[None]))
     return volumetric_loss(output, item.regions[None], recall)
+
+
+def _tags(config: TrainingConfig) -> Recipe:
+    if config.model.name == COMPACT:
+        from oncoprompt.training.tags_compact import build_tags_compact
+
+        return build_tags_compact(config)
+    from oncoprompt.training.tags_recipe import build_tags_recipe
+
+    return build_tags_recipe(config)
 
 
 def _items(config: TrainingConfig, items: ItemConfig) -> ItemSource:

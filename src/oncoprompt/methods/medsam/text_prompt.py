@@ -98,22 +98,22 @@ def read_clip_text(folder: Path, width: int = 256) -> TextPrompt:
     Raises WeightsError where the folder lacks it.
     """
     if not folder.is_dir():
-        raise WeightsError(f"CLIP's text tower is missing: there is no folder '{folder}'. {_how_to_get(folder)}")
+        raise WeightsError(f"CLIP's text tower is missing: there is no folder '{folder}'. {how_to_get(folder)}")
     try:
         tower = CLIPTextModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     except (OSError, ValueError) as error:
-        raise WeightsError(f"'{folder}' holds no CLIP text tower. {_how_to_get(folder)}") from error
+        raise WeightsError(f"'{folder}' holds no CLIP text tower. {how_to_get(folder)}") from error
     text = TextPrompt(width, tower.config)
     text.tower.load_state_dict(tower.state_dict())
     return text
 
 
-def read_tokenizer(folder: Path) -> CLIPTokenizer:
+def read_tokenizer(folder: Path, published: str = CLIP_TEXT) -> CLIPTokenizer:
     """CLIP's tokeniser in a folder (vocab.json with merges.txt, or tokenizer.json); raises WeightsError without it."""
     wanted = ("tokenizer.json", "vocab.json")
     if not any((folder / name).is_file() for name in wanted):
         raise WeightsError(
-            f"CLIP's tokeniser is missing: no {' or '.join(wanted)} in '{folder}'. {_how_to_get(folder)}"
+            f"CLIP's tokeniser is missing: no {' or '.join(wanted)} in '{folder}'. {how_to_get(folder, published)}"
         )
     tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
     return tokenizer
@@ -171,5 +171,6 @@ def _words(phrase: str) -> list[str]:
     return re.split(r"[^a-z0-9]+", spaced.lower())
 
 
-def _how_to_get(folder: Path) -> str:
-    return f"Get it with 'hf download openai/{CLIP_TEXT} --local-dir {folder}'."
+def how_to_get(folder: Path, published: str = CLIP_TEXT) -> str:
+    """The command that fetches a CLIP as OpenAI publishes it."""
+    return f"Get it with 'hf download openai/{published} --local-dir {folder}'."

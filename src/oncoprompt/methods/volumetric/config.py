@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from oncoprompt.errors import InputError
 
+CHANNELS = ("t1n", "t1c", "t2w", "t2f")
+"""Input channels of an MRI network in their fixed order."""
+
 
 @dataclass(frozen=True)
 class DynUNetConfig:
@@ -50,16 +53,21 @@ class SegResNetConfig:
 
 @dataclass(frozen=True)
 class VolumetricConfig:
-    """A network over the whole region of interest; box and clicks: whether their maps are input channels."""
+    """A network over the whole region of interest; channels: those it sees, in their fixed order.
+
+    box, clicks and anatomy: whether their maps are input channels.
+    """
 
     core: DynUNetConfig | SegResNetConfig = field(default_factory=DynUNetConfig)
+    channels: tuple[str, ...] = CHANNELS
     box: bool = True
     clicks: bool = True
+    anatomy: bool = False
 
     @property
     def inputs(self) -> int:
-        """Number of input volumes: four channels and the maps."""
-        return 4 + self.box + 2 * self.clicks
+        """Number of input volumes: the channels and the maps."""
+        return len(self.channels) + self.box + 2 * self.clicks + self.anatomy
 
 
 CORES: dict[str, DynUNetConfig | SegResNetConfig] = {"dynunet": DynUNetConfig(), "segresnet": SegResNetConfig()}

@@ -12,7 +12,7 @@ from oncoprompt.errors import InputError
 from oncoprompt.synthesis.ct.body import random_body
 from oncoprompt.synthesis.ct.bowel import Filling, random_bowel
 from oncoprompt.synthesis.ct.contrast import PHASES, Enhancement
-from oncoprompt.synthesis.ct.lattice import Lattice, Region, Triple
+from oncoprompt.synthesis.ct.lattice import Lattice, Region, Triple, level_on
 from oncoprompt.synthesis.ct.lesion import FAMILIES, Host, Lesion, pancreatic_duct, random_lesions
 from oncoprompt.synthesis.ct.organs import (
     Organ,
@@ -80,10 +80,12 @@ class AbdomenSubject:
         device: str | torch.device = "cpu",
         phase: str | None = None,
         family: str | None = None,
+        also: Sequence[str] = (),
     ) -> "AbdomenSubject":
-        """Draw a person with tumours in an organ; the same seed, organ and kind of device give the same person.
+        """Draw a person with tumours in an organ; the same arguments and kind of device give the same person.
 
         ``phase`` is one of contrast.PHASES and ``family`` names one of lesion.FAMILIES of the organ; None draws one.
+        The organs of ``also`` have tumours as well; labels are those of ``organ`` alone.
         Raises InputError for another organ, phase or family.
         """
         if organ not in ORGANS:
@@ -125,8 +127,10 @@ class AbdomenSubject:
                 pancreas,
             ),
         }
+        tumours = {organ, *also}
+        families_of = {organ: family}
         found = {
-            name: random_lesions(sketch, host, enhancement, 0.9 * hu["aorta"], name == organ, family)
+            name: random_lesions(sketch, host, enhancement, 0.9 * hu["aorta"], name in tumours, families_of.get(name))
             for name, host in hosts.items()
         }
         duct = pancreatic_duct(sketch, pancreas, found["pancreas"], hu["fluid"])
@@ -171,6 +175,23 @@ class AbdomenSubject:
         clean, labels, regions = self._painted(region, device)
         generator = torch.Generator(device=device).manual_seed(self.seed * 1009 + seed)
         return CtPicture(self.scanner.acquire(clean, region, generator), clean, labels, regions)
+
+    def tumours(self, region: Region) -> dict[str, Tensor]:
+        """Masks ``[K, J, I]`` of the tumours of each organ that has some."""
+        found: dict[str, Tensor] = {}
+        for lesion in self.lesions:
+            if lesion.plan.kind == "tumour":
+                inside = level_on(lesion.level, region) > 0
+                organ = lesion.plan.organ
+                found[organ] = found[organ] | inside if organ in found else inside
+        return found
+
+    def organ_mask(self, organ: str, region: Region) -> Tensor:
+        """Mask ``[K, J, I]`` of an organ (both kidneys) with everything in it."""
+        levels = [o.level for name, o in self.organs.items() if name.startswith(organ)]
+        levels += [lesion.level for lesion in self.lesions if lesion.plan.organ == organ]
+        inside = [level_on(level, region) > 0 for level in levels]
+        return torch.stack(inside).any(0)
 
     def crop(
         self,

@@ -1,0 +1,192 @@
+"""TAGS compact behind the interface of all methods: studies, words, clicks, boxes and anatomy in, probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from oncoprompt.errors import InputError
+from oncoprompt.geometry import Grid, resample
+from oncoprompt.methods.interface import Encoding, Prompt, RegionProbabilities, SearchPolicy
+from oncoprompt.methods.msm_seg.holes import fill_holes
+from oncoprompt.methods.msm_seg.region import RegionPolicy, box_map, click_maps, standardise
+from oncoprompt.methods.msm_seg.tensors import PromptMaps
+from oncoprompt.methods.region_method import HasLogits, box_on, on_study, region_grid, region_images
+from oncoprompt.methods.tags.compact import CompactPrompt
+from oncoprompt.methods.tags.intensities_ct import standardise_ct
+from oncoprompt.methods.tags.vocabulary import ANY_TUMOUR, HEALTHY, concept_of
+from oncoprompt.prompts import Anatomy, Box, Click, Text
+from oncoprompt.study import Study
+from oncoprompt.study.foreground import Foreground, find_foreground
+
+SEARCH_CT = RegionPolicy(most_voxels=1 << 20, finest_mm=3.0)
+"""A whole CT is looked at in voxels of 3 mm, however long it is."""
+MOST_VOXELS = 160
+"""A longer side is looked at in windows of so many voxels, which overlap by a quarter."""
+SEARCH = SearchPolicy(seen=0.3, box_told=False)
+"""A box is believed, so one that a first look merely suspects would do harm as a prompt."""
+_OVERLAP = 0.25
+_NOTHING = -12.0
+
+
+class PromptedNetwork(Protocol):
+    """A network (torch module) for one region of interest that reads what TAGS compact reads."""
+
+    def to(self, device: torch.device, /) -> Any: ...
+
+    def eval(self) -> Any: ...
+
+    def encode(self, images: Tensor, roles: Sequence[str], /) -> Tensor:
+        """Standardised images [B, M, D, H, W] with their channel roles -> features that prompts do not change."""
+        ...
+
+    def decode(self, features: Tensor, prompt: CompactPrompt, /) -> HasLogits:
+        """Segment from features."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Standardised images [1, M, D, H, W] with their roles, and the first features where they fit in one window."""
+
+    images: Tensor
+    roles: tuple[str, ...]
+    features: Tensor | None
+
+
+class CompactTagsMethod:
+    """A compact TAGS with weights, for MRI of the brain and CT of the abdomen of any spacing and orientation.
+
+    In CT the tumour is WT; of TC and ET nothing is said there.
+    """
+
+    def __init__(
+        self,
+        network: PromptedNetwork,
+        name: str,
+        weights_sha256: str,
+        device: torch.device,
+        calibration: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.weights_sha256 = weights_sha256
+        self.calibration = calibration or {}
+        self._device = device
+        self._network = network
+        network.to(device)
+        network.eval()
+        self._foreground: tuple[Study, dict[str, Foreground]] | None = None
+
+    def check(self, prompts: Sequence[Prompt]) -> None:
+        """Raises InputError for words that are not known, and for two phrases."""
+        asked_concept(prompts)
+
+    def encode(self, study: Study, region: NDArray[np.int64] | None) -> Encoding:
+        """Resample the region with its margin, or the whole foreground, to isotropic voxels and standardise it.
+
+        Raises InputError for a study that mixes CT with other channels.
+        """
+        ct = is_ct(study)
+        foreground = self._foreground_of(study)
+        policy = SEARCH_CT if ct and region is None else RegionPolicy()
+        grid = region_grid(study, region, policy, foreground)
+        images = region_images(study, grid)
+        if ct:
+            images = standardise_ct(images)
+        else:
+            mean = torch.tensor([f.mean for f in foreground.values()])
+            images = standardise(images, mean, torch.tensor([f.deviation for f in foreground.values()]))
+        tensor, roles = images[None].to(self._device), tuple(study.channels)
+        if max(tensor.shape[2:]) > MOST_VOXELS:
+            return Encoding(grid, _Look(tensor, roles, None), SEARCH)
+        with torch.inference_mode():
+            return Encoding(grid, _Look(tensor, roles, self._network.encode(tensor, roles)), SEARCH)
+
+    def decode(
+        self, encoding: Encoding, prompts: Sequence[Prompt], study: Study, previous: RegionProbabilities | None = None
+    ) -> RegionProbabilities:
+        """Answer to words, clicks, boxes and anatomy masks, any of which may be missing, on the study's voxels.
+
+        Asked for "healthy" it outlines nothing. Raises InputError for words it does not know, and for two phrases.
+        """
+        look: _Look = encoding.features
+        concept = asked_concept(prompts)
+        maps = torch.from_numpy(self._drawn(prompts, encoding.region)).to(self._device)
+        if concept == HEALTHY:
+            logits = np.full((3, *maps.shape[1:]), _NOTHING, dtype=np.float32)
+        else:
+            with torch.inference_mode():
+                logits = self._answer(look, maps[None], concept)[0].float().cpu().numpy()
+        if is_ct(study):
+            logits[1:] = _NOTHING
+        return on_study(fill_holes(logits), encoding.region, study.grid)
+
+    def _answer(self, look: _Look, maps: Tensor, concept: int) -> Tensor:
+        concepts = torch.tensor([concept], device=self._device)
+
+        def prompt(drawn: Tensor) -> CompactPrompt:
+            return CompactPrompt(PromptMaps(drawn[:, :1], drawn[:, 1:3]), drawn[:, 3:], concepts)
+
+        if look.features is not None:
+            return self._network.decode(look.features, prompt(maps)).logits
+
+        def window(x: Tensor) -> Tensor:
+            count = len(look.roles)
+            features = self._network.encode(x[:, :count], look.roles)
+            return self._network.decode(features, prompt(x[:, count:])).logits
+
+        # MONAI takes seconds to import
+        from monai.inferers.utils import sliding_window_inference
+
+        size = [min(n, MOST_VOXELS) for n in maps.shape[2:]]
+        whole = torch.cat([look.images, maps], dim=1)
+        found = sliding_window_inference(whole, size, 1, window, overlap=_OVERLAP, mode="gaussian")
+        if not isinstance(found, Tensor):
+            raise TypeError("a window has one answer")
+        return found
+
+    def _drawn(self, prompts: Sequence[Prompt], grid: Grid) -> NDArray[np.float32]:
+        """Maps [4, D, H, W] of boxes, positive and negative clicks, and anatomy."""
+        shape = (grid.shape[2], grid.shape[1], grid.shape[0])
+        boxes = [box_on(p, grid) for p in prompts if isinstance(p, Box)]
+        clicks = [(grid.to_voxels(np.asarray(p.point_mm)), p.positive) for p in prompts if isinstance(p, Click)]
+        anatomy = np.zeros((1, *shape), dtype=np.float32)
+        for prompt in prompts:
+            if isinstance(prompt, Anatomy):
+                mask = resample(prompt.mask.astype(np.float32), prompt.grid, grid).transpose(2, 1, 0)
+                np.maximum(anatomy[0], mask > 0.5, out=anatomy[0])
+        return np.concatenate([box_map(boxes, shape).numpy(), click_maps(clicks, shape).numpy(), anatomy])
+
+    def _foreground_of(self, study: Study) -> dict[str, Foreground]:
+        if self._foreground is None or self._foreground[0] is not study:
+            self._foreground = (study, {name: find_foreground(a, name) for name, a in study.channels.items()})
+        return self._foreground[1]
+
+
+def is_ct(study: Study) -> bool:
+    """Whether a study is a CT; raises InputError for one that has other channels as well."""
+    if "ct" not in study.channels:
+        return False
+    if len(study.channels) > 1:
+        raise InputError(
+            f"Study '{study.name}' mixes CT with other channels ({', '.join(study.channels)}). Give the CT, or the MRI "
+            "channels, alone."
+        )
+    return True
+
+
+def asked_concept(prompts: Sequence[Prompt]) -> int:
+    """The concept that the words among prompts name, tumour of any kind where there are none.
+
+    Raises InputError for words that are not known, and for two phrases with different meanings.
+    """
+    rows = {concept_of(prompt.words): prompt.words for prompt in prompts if isinstance(prompt, Text)}
+    if len(rows) > 1:
+        raise InputError(f"One thing is asked for at a time. Found: {', '.join(rows.values())}.")
+    return next(iter(rows), ANY_TUMOUR)

@@ -1,0 +1,134 @@
+"""From a configuration to what `fit` needs for TAGS compact."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import cc3d
+import numpy as np
+import torch
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor, nn
+from torch.nn import functional
+
+from oncoprompt.errors import InputError
+from oncoprompt.mapping import updated
+from oncoprompt.methods.msm_seg.checkpoint import load_own, read_checkpoint
+from oncoprompt.methods.msm_seg.loss import Loss, dice_focal
+from oncoprompt.methods.msm_seg.region import click_maps
+from oncoprompt.methods.msm_seg.tensors import PromptMaps
+from oncoprompt.methods.tags.compact import CompactPrompt, CompactTags, CompactTagsConfig, CompactTagsOutput
+from oncoprompt.training.config import TrainingConfig
+from oncoprompt.training.recipe import Recipe
+from oncoprompt.training.tags_items import TagsItem, TagsItemConfig, TagsItems
+
+TAGS_COMPACT = "tags-compact"
+ALIGNMENT_WEIGHT = 0.25
+MISSED_WEIGHT = 0.03
+_ORIGIN = "Training configuration"
+_CORRECTIONS = 3
+
+
+def build_tags_compact(config: TrainingConfig) -> Recipe:
+    """TAGS compact, synthetic items of heads and abdomens, and their loss.
+
+    `model.weights` are an earlier run's, or those of `msm-seg-compact`, whose companion has the same trunk. Raises
+    InputError for settings that are not known or not for this model, WeightsError for weights that do not fit.
+    """
+    if (config.adaptation.kind, config.mixing.kind) != ("none", "none"):
+        raise InputError(f"{_ORIGIN}: adaptation and mixing are for MSM-Seg; '{TAGS_COMPACT}' takes neither.")
+    if config.data.cohort is not None or config.data.pool is not None:
+        raise InputError(
+            f"{_ORIGIN}: '{TAGS_COMPACT}' is trained on synthetic studies; leave out data.cohort and data.pool."
+        )
+    sizes = updated(CompactTagsConfig(), config.model.options, _ORIGIN, "model.options")
+    items = updated(TagsItemConfig(), config.data.options, _ORIGIN, "data.options")
+    torch.manual_seed(config.run.seed)
+    network = CompactTags(sizes)
+    if config.model.weights is not None:
+        path = Path(config.model.weights)
+        state = read_checkpoint(path)
+        if any(name.startswith("companion.") for name in state):
+            network.start_from(state)
+        else:
+            load_own(network, state, path.name)
+    loss = partial(compact_tags_loss, recall=config.optimisation.recall)
+    return Recipe(network, TagsItems(items, config.run.seed), loss)
+
+
+def compact_tags_loss(model: nn.Module, item: TagsItem, recall: float = 0.5) -> Loss:
+    """Dice + focal of the regions that are told, and at a weight of 1/4 of the mean of the four similarity maps.
+
+    To both a little of `missed` is added: where nothing is found, Dice and focal have next to no gradient.
+    A similarity map is compared with the whole tumour, averaged over its cells. An item that is to be corrected is
+    answered once without a gradient, clicked where that is wrong, and answered again. A second question is answered
+    beside the first: asked of the same images, two words must be told apart.
+    """
+    network = cast(CompactTags, model)
+    features = network.encode(item.images[None], item.roles)
+    prompt = _prompt(item, item.clicks)
+    if item.corrected:
+        with torch.no_grad():
+            first = network.decode(features.detach(), prompt).logits[0, 0] > 0
+        prompt = _prompt(item, torch.maximum(item.clicks, _corrections(first, item.regions[0] > 0)))
+    truth = item.regions[None]
+    if item.other_concept >= 0:
+        features = features.expand(2, -1, -1, -1, -1)
+        prompt = _with_word(prompt, item.other_concept)
+        truth = torch.stack([item.regions, item.other_regions])
+    output = network.decode(features, prompt)
+    truth = truth.to(output.logits.dtype)
+    answer = _found(output.logits[:, : item.known], truth[:, : item.known], recall)
+    alignment = _alignment(output, truth[:, :1], recall)
+    return Loss(answer + ALIGNMENT_WEIGHT * alignment, {"answer": answer.item(), "alignment": alignment.item()})
+
+
+def _with_word(prompt: CompactPrompt, concept: int) -> CompactPrompt:
+    """A batch of two: a prompt, and a word alone."""
+    box, clicks, anatomy = prompt.maps.box, prompt.maps.clicks, prompt.anatomy
+    alone = (torch.cat([value, torch.zeros_like(value)]) for value in (box, clicks, anatomy))
+    box, clicks, anatomy = alone
+    concepts = torch.cat([prompt.concepts, prompt.concepts.new_tensor([concept])])
+    return CompactPrompt(PromptMaps(box, clicks), anatomy, concepts)
+
+
+def missed(logits: Tensor, truth: Tensor) -> Tensor:
+    """Mean cross-entropy of a target's voxels, sum y softplus(-z) / sum y, mean over targets; 0 for an empty one."""
+    axes = (-3, -2, -1)
+    entropy = (functional.softplus(-logits) * truth).sum(axes) / truth.sum(axes).clamp_min(1.0)
+    return entropy.mean()
+
+
+def _found(logits: Tensor, truth: Tensor, recall: float) -> Tensor:
+    return dice_focal(logits, truth, recall) + MISSED_WEIGHT * missed(logits, truth)
+
+
+def _alignment(output: CompactTagsOutput, whole: Tensor, recall: float) -> Tensor:
+    terms = []
+    for similarity in output.similarities:
+        d, h, w = similarity.shape[2:]
+        terms.append(_found(similarity, functional.adaptive_avg_pool3d(whole, (d, h, w)), recall))
+    return torch.stack(terms).mean()
+
+
+def _prompt(item: TagsItem, clicks: Tensor) -> CompactPrompt:
+    concepts = torch.tensor([item.concept], device=item.images.device)
+    return CompactPrompt(PromptMaps(item.box[None], clicks[None]), item.anatomy[None], concepts)
+
+
+def _corrections(answer: Tensor, truth: Tensor) -> Tensor:
+    """Click maps ``[2, D, H, W]`` of clicks in the middle of the largest connected errors."""
+    wrong = (answer ^ truth).cpu().numpy()
+    parts = cc3d.connected_components(wrong, connectivity=26)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    clicks = []
+    for part in np.argsort(-sizes)[:_CORRECTIONS]:
+        if sizes[part] < 8:
+            break
+        place = np.unravel_index(int(distance_transform_edt(parts == part).argmax()), wrong.shape)
+        clicks.append((np.array(place[::-1]), bool(truth[place])))
+    shape = (answer.shape[0], answer.shape[1], answer.shape[2])
+    return click_maps(clicks, shape).to(answer.device)
