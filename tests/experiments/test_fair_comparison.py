@@ -156,7 +156,19 @@ def test_regions_that_are_not_known_do_not_train_the_baseline() -> None:
     regions = torch.zeros(3, *SIZE, dtype=torch.uint8)
     regions[0, 4:12, 4:12, 4:12] = 1
     maps = (torch.zeros(channels, *SIZE) for channels in (1, 2, 1))
-    item = TagsItem(torch.randn(1, *SIZE), ("ct",), regions, *maps, concept=1, known=1, corrected=False)
+    item = TagsItem(
+        torch.randn(1, *SIZE),
+        ("ct",),
+        regions,
+        *maps,
+        concept=1,
+        known=1,
+        corrected=False,
+        other_concept=-1,
+        other_regions=torch.zeros(3, 0, 0, 0),
+        kinds=regions[0],
+        words=(0, 5, 6, 7),
+    )
     other = replace(item, regions=regions.clone().index_fill_(0, torch.tensor([1, 2]), 1))
     losses = [baseline_step(network, one).total.item() for one in (item, other, replace(other, known=3))]
     assert losses[0] == losses[1]

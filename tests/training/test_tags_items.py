@@ -11,7 +11,7 @@ from oncoprompt.methods.tags.compact import CompactTags, CompactTagsConfig
 from oncoprompt.methods.tags.vocabulary import ABDOMEN, ANY_TUMOUR, BRAIN, CONCEPTS, HEALTHY
 from oncoprompt.training.config import TrainingConfig
 from oncoprompt.training.fit import fit
-from oncoprompt.training.tags_compact import build_tags_compact, compact_tags_loss, missed
+from oncoprompt.training.tags_compact import build_tags_compact, compact_tags_loss, missed, named
 from oncoprompt.training.tags_items import TagsItem, TagsItemConfig, TagsItems
 from oncoprompt.training.tags_scenes import Crop
 
@@ -123,3 +123,25 @@ def test_what_is_missed_has_a_gradient_however_sure_the_network_is_that_there_is
     assert logits.grad is not None
     assert float(logits.grad.sum()) == pytest.approx(-1.0, abs=1e-3)
     assert float(missed(logits, torch.zeros_like(truth)).detach()) == 0.0
+
+
+def test_every_kind_that_occurs_weighs_the_same_in_naming_and_no_other_does() -> None:
+    kinds = torch.zeros(4, 4, 4, dtype=torch.uint8)
+    kinds[0, 0, 0] = 3
+    words = (HEALTHY, 2, 3, 4)
+    cosines = torch.zeros(1, len(CONCEPTS), 4, 4, 4)
+    assert float(named(cosines, kinds, words)) == pytest.approx(np.log(4), abs=1e-5)
+    cosines[:, 3, 0, 0, 0] = 50.0
+    assert float(named(cosines, kinds, words)) == pytest.approx(np.log(4) / 2, abs=1e-5)
+    # a word that no such study may hold has no part in it
+    cosines[:, 7] = 50.0
+    assert float(named(cosines, kinds, words)) == pytest.approx(np.log(4) / 2, abs=1e-5)
+
+
+def test_second_questions_come_without_a_box_and_name_what_is_there_or_nothing(items: list[TagsItem]) -> None:
+    asked = [item for item in items if item.other_concept >= 0]
+    assert asked
+    for item in asked:
+        assert not item.box.any()
+        outlined = item.other_regions[0] > 0
+        assert (item.kinds[outlined] == item.other_concept).all()

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oncoprompt.geometry import mask_bounds
-from oncoprompt.methods.interface import SearchPolicy
+from oncoprompt.methods.interface import SEEN
 
 REACH_MM = 5.0
 CUBE_MM = 50.0
@@ -23,7 +23,7 @@ def places_of_interest(
     probability: NDArray[np.float32],
     spacing_mm: Sequence[float],
     hits: Sequence[NDArray[np.int64]] = (),
-    seen: float = SearchPolicy().seen,
+    seen: float = SEEN,
 ) -> list[NDArray[np.int64]]:
     """Half-open boxes (3, 2) about the lesions seen in a probability (I, J, K) of tumour, largest first.
 

@@ -67,8 +67,7 @@ class Session:
         others = [item for item in prompts if not isinstance(item, Box)]
         said: list[str] = []
         boxes = drawn or self._search(others, timings, said)
-        told = bool(drawn) or self._encode(None, timings).search.box_told
-        found = [self._look([box, *others] if told else others, box, timings) for box in boxes]
+        found = [self._look([box, *others], box, timings) for box in boxes]
         joined = _join(found) if found else RegionProbabilities(np.zeros((3, 1, 1, 1), np.float32), (0, 0, 0))
         self._prompts = prompts
         provenance = Provenance(self._model.name, self._model.weights_sha256, prompts, __version__, timings)
@@ -142,7 +141,7 @@ class Session:
         points = [c.to_voxel(self.study.grid) - offset for c in prompts if isinstance(c, Click) and c.positive]
         last = np.asarray(seen.values.shape[1:]) - 1
         hits = [np.clip(point, 0, last) for point in points]
-        places = places_of_interest(seen.values[0], self.study.grid.spacing_mm, hits, encoding.search.seen)
+        places = places_of_interest(seen.values[0], self.study.grid.spacing_mm, hits, encoding.seen)
         boxes = [Box.from_voxels(place + offset[:, None], self.study.grid) for place in places]
         organs = [prompt for prompt in prompts if isinstance(prompt, Anatomy)]
         if hits or not organs:

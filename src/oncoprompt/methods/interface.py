@@ -14,25 +14,20 @@ from oncoprompt.study import Study
 Prompt = Box | Click | Text | Anatomy
 
 
-@dataclass(frozen=True)
-class SearchPolicy:
-    """How what a look at a whole scan shows is looked at closely.
-
-    A lesion reaches as far as tumour is at least ``seen`` likely. ``box_told``: whether its box is a prompt of the
-    closer look as well, or only where to look.
-    """
-
-    seen: float = 0.05
-    box_told: bool = True
+SEEN = 0.05
+"""A lesion of which a look at a whole scan shows something reaches as far as tumour is at least so likely."""
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """Prompt-free features of a region of interest; ``features`` belongs to the method that made it."""
+    """Prompt-free features of a region of interest; ``features`` belongs to the method that made it.
+
+    ``seen``: SEEN of this method, for a look at a whole scan.
+    """
 
     region: Grid
     features: Any
-    search: SearchPolicy = SearchPolicy()
+    seen: float = SEEN
 
 
 @dataclass(frozen=True)

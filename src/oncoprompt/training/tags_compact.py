@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -20,13 +21,15 @@ from oncoprompt.methods.msm_seg.loss import Loss, dice_focal
 from oncoprompt.methods.msm_seg.region import click_maps
 from oncoprompt.methods.msm_seg.tensors import PromptMaps
 from oncoprompt.methods.tags.compact import CompactPrompt, CompactTags, CompactTagsConfig, CompactTagsOutput
+from oncoprompt.methods.tags.word_adapter import similarity
 from oncoprompt.training.config import TrainingConfig
 from oncoprompt.training.recipe import Recipe
 from oncoprompt.training.tags_items import TagsItem, TagsItemConfig, TagsItems
 
 TAGS_COMPACT = "tags-compact"
 ALIGNMENT_WEIGHT = 0.25
-MISSED_WEIGHT = 0.03
+MISSED_WEIGHT = 0.05
+NAMING_WEIGHT = 0.25
 _ORIGIN = "Training configuration"
 _CORRECTIONS = 3
 
@@ -64,7 +67,8 @@ def compact_tags_loss(model: nn.Module, item: TagsItem, recall: float = 0.5) -> 
     To both a little of `missed` is added: where nothing is found, Dice and focal have next to no gradient.
     A similarity map is compared with the whole tumour, averaged over its cells. An item that is to be corrected is
     answered once without a gradient, clicked where that is wrong, and answered again. A second question is answered
-    beside the first: asked of the same images, two words must be told apart.
+    beside the first: asked of the same images, two words must be told apart; and at every depth a quarter of `named` is
+    added, by which tokens learn the word of what they show, whatever was asked.
     """
     network = cast(CompactTags, model)
     features = network.encode(item.images[None], item.roles)
@@ -81,8 +85,23 @@ def compact_tags_loss(model: nn.Module, item: TagsItem, recall: float = 0.5) -> 
     output = network.decode(features, prompt)
     truth = truth.to(output.logits.dtype)
     answer = _found(output.logits[:, : item.known], truth[:, : item.known], recall)
-    alignment = _alignment(output, truth[:, :1], recall)
-    return Loss(answer + ALIGNMENT_WEIGHT * alignment, {"answer": answer.item(), "alignment": alignment.item()})
+    alignment = _alignment(output, prompt.concepts, truth[:, :1], recall)
+    naming = torch.stack([named(cosines, item.kinds, item.words) for cosines in output.cosines]).mean()
+    parts = {"answer": answer.item(), "alignment": alignment.item(), "naming": naming.item()}
+    return Loss(answer + ALIGNMENT_WEIGHT * alignment + NAMING_WEIGHT * naming, parts)
+
+
+def named(cosines: Tensor, kinds: Tensor, words: Sequence[int]) -> Tensor:
+    """Cross-entropy of the softmax of scaled cosines [B, K, d, h, w] over the words that a study may hold.
+
+    kinds [D, H, W] are the rows of CONCEPTS; every one that occurs weighs the same, however few voxels it has. Where no
+    voxel of one is left on a coarse grid, it does not count there.
+    """
+    size = [int(n) for n in cosines.shape[2:]]
+    rows = functional.interpolate(kinds[None, None].float(), size, mode="nearest")[0, 0].long()
+    scores = torch.log_softmax(cosines[:, list(words)], dim=1)
+    terms = [-scores[:, index][:, rows == row].mean() for index, row in enumerate(words) if bool((rows == row).any())]
+    return torch.stack(terms).mean()
 
 
 def _with_word(prompt: CompactPrompt, concept: int) -> CompactPrompt:
@@ -105,11 +124,12 @@ def _found(logits: Tensor, truth: Tensor, recall: float) -> Tensor:
     return dice_focal(logits, truth, recall) + MISSED_WEIGHT * missed(logits, truth)
 
 
-def _alignment(output: CompactTagsOutput, whole: Tensor, recall: float) -> Tensor:
+def _alignment(output: CompactTagsOutput, concepts: Tensor, whole: Tensor, recall: float) -> Tensor:
     terms = []
-    for similarity in output.similarities:
-        d, h, w = similarity.shape[2:]
-        terms.append(_found(similarity, functional.adaptive_avg_pool3d(whole, (d, h, w)), recall))
+    for cosines in output.cosines:
+        d, h, w = cosines.shape[2:]
+        seen = functional.adaptive_avg_pool3d(whole, (d, h, w))
+        terms.append(_found(similarity(cosines, concepts), seen, recall))
     return torch.stack(terms).mean()
 
 

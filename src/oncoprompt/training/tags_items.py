@@ -13,7 +13,7 @@ from torch.nn.functional import max_pool3d
 
 from oncoprompt.geometry import mask_bounds
 from oncoprompt.methods.msm_seg.region import STRIDE, RegionPolicy, box_map, click_maps, standardise
-from oncoprompt.methods.tags.vocabulary import ANY_TUMOUR, CONCEPTS, HEALTHY
+from oncoprompt.methods.tags.vocabulary import ANY_TUMOUR, BRAIN, CONCEPTS, HEALTHY
 from oncoprompt.prompts.simulate import jitter_box, random_clicks
 from oncoprompt.synthesis.atlases import load_atlases
 from oncoprompt.synthesis.ct.subject import ORGANS, AbdomenSubject
@@ -23,6 +23,7 @@ from oncoprompt.training.tags_scenes import Abdomen, Crop, Head, Overview, Scene
 
 _CLICK_COUNTS = (1, 1, 1, 2, 3, 3, 4, 6, 10)
 _LEAST_CELLS = 4
+_HEALTHY_SHARE = 0.04
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class TagsItem:
     ``box`` ``[1, D, H, W]``, ``clicks`` ``[2, D, H, W]`` and ``anatomy`` ``[1, D, H, W]`` are maps, ``concept`` a row
     of CONCEPTS. Of the regions the first ``known`` are told; ``corrected``: whether a second answer is trained, after
     clicks on the errors of a first. ``other_concept`` asks a second question about the same images in a word alone, to
-    which ``other_regions`` are the truth; -1 and no voxels where there is none.
+    which ``other_regions`` are the truth; -1 and no voxels where there is none. ``kinds`` ``[D, H, W]`` holds each
+    voxel's row of CONCEPTS, "healthy" outside of tumours, ``words`` the rows that it may hold.
     """
 
     images: Tensor
@@ -46,6 +48,8 @@ class TagsItem:
     corrected: bool
     other_concept: int
     other_regions: Tensor
+    kinds: Tensor
+    words: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -109,15 +113,22 @@ class TagsItems:
         run = np.random.default_rng([self.seed, 1, index // config.anatomies_run])
         own = config.anatomies is not None and run.random() < config.anatomies_share
         atlas = load_atlases(config.anatomies).random(run) if own and config.anatomies is not None else None
-        return Head.random(seed, two_families(rng) if two else None, atlas)
+        return Head.random(seed, two_families(rng) if two else (one_family(rng),), atlas)
+
+
+def one_family(rng: np.random.Generator) -> str:
+    """A family, each kind of tumour as likely as the others, or now and then a healthy head."""
+    if rng.random() < _HEALTHY_SHARE:
+        return "healthy"
+    kind = str(rng.choice(BRAIN))
+    return str(rng.choice([family for family, name in KINDS.items() if name == kind]))
 
 
 def two_families(rng: np.random.Generator) -> tuple[str, str]:
     """Two families of tumours of different kinds, the first the one that pushes the brain."""
-    names = list(KINDS)
-    first = str(rng.choice(names, p=[0.35, 0.1, 0.05, 0.25, 0.25]))
-    others = [name for name in names if KINDS[name] != KINDS[first] and name != "post-treatment glioma"]
-    return first, str(rng.choice(others))
+    first, second = (str(kind) for kind in rng.permutation(BRAIN)[:2])
+    names = [str(rng.choice([f for f, name in KINDS.items() if name == kind])) for kind in (first, second)]
+    return names[0], names[1]
 
 
 @dataclass(frozen=True)
@@ -166,6 +177,8 @@ class _Draw:
             corrected=bool(rng.random() < config.corrected_share),
             other_concept=-1 if other is None else other.concept,
             other_regions=torch.zeros((3, 0, 0, 0), dtype=torch.uint8) if other is None else _regions(view, other),
+            kinds=_kinds(view),
+            words=(HEALTHY, *(CONCEPTS.index(word) for word in scene.words)),
         )
 
     def _other(self, scene: Scene, overview: Overview, question: _Question) -> _Question:
@@ -303,6 +316,14 @@ def _regions(view: View, question: _Question) -> Tensor:
     for label in labels:
         together = torch.where(together > 0, together, label)
     return regions_of(together)
+
+
+def _kinds(view: View) -> Tensor:
+    """Rows of CONCEPTS ``[D, H, W]`` uint8 of what there is."""
+    rows = torch.full(view.images.shape[1:], HEALTHY, dtype=torch.uint8)
+    for kind, label in view.labels.items():
+        rows[(label > 0) & (label < 4)] = CONCEPTS.index(kind)
+    return rows
 
 
 def _near(tumour: NDArray[np.bool_], overview: Overview, crop: Crop) -> Tensor:

@@ -101,9 +101,11 @@ class Head:
         return self.person.first if isinstance(self.person, TwoKinds) else self.person
 
     @staticmethod
-    def random(seed: int, families: tuple[str, ...] | None, atlas: Atlas | None) -> Head:
-        """A head with the families named, two of different kinds; with a random one for None."""
-        return Head(Subject.random(seed, atlas=atlas) if families is None else TwoKinds.random(seed, families, atlas))
+    def random(seed: int, families: tuple[str, ...], atlas: Atlas | None) -> Head:
+        """A head with a tumour of the family named, or of two of different kinds."""
+        if len(families) == 1:
+            return Head(Subject.random(seed, families[0], atlas=atlas))
+        return Head(TwoKinds.random(seed, families, atlas))
 
     def overview(self) -> Overview:
         """Tumours and brain at 2 mm."""

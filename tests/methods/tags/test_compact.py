@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from oncoprompt.methods.msm_seg.companion import Companion
 from oncoprompt.methods.msm_seg.tensors import PromptMaps
 from oncoprompt.methods.tags.compact import CompactPrompt, CompactTags, CompactTagsConfig
-from oncoprompt.methods.tags.vocabulary import ANY_TUMOUR, CONCEPTS
-from oncoprompt.methods.tags.word_adapter import WordAdapter
+from oncoprompt.methods.tags.vocabulary import ANY_TUMOUR, CONCEPTS, HEALTHY
+from oncoprompt.methods.tags.word_adapter import WordAdapter, similarity
 
 WIDTHS = (8, 8, 16, 16)
 SIZE = (16, 24, 16)
@@ -69,18 +69,23 @@ def test_every_multiple_of_eight_is_a_size_and_regions_are_nested(size: Size) ->
     assert out.logits.shape == (1, 3, *size)
     assert (out.logits[:, 2] <= out.logits[:, 1]).all()
     assert (out.logits[:, 1] <= out.logits[:, 0]).all()
-    assert [s.shape[2] for s in out.similarities] == [-(-size[0] // n) for n in (16, 8, 4, 2)]
+    assert [c.shape[2] for c in out.cosines] == [-(-size[0] // n) for n in (16, 8, 4, 2)]
 
 
-def test_similarity_is_the_scaled_difference_of_cosines() -> None:
+def test_similarity_is_the_scaled_difference_of_cosines_to_the_word_and_to_healthy() -> None:
     torch.manual_seed(1)
-    adapter = WordAdapter(6, 5)
-    x, words = torch.randn(1, 6, 2, 2, 2), nn.functional.normalize(torch.randn(2, 5), dim=1)
+    adapter, asked = WordAdapter(6, 5), torch.tensor([GLIOMA, MENINGIOMA])
+    x, units = torch.randn(2, 6, 2, 2, 2), nn.functional.normalize(torch.randn(len(CONCEPTS), 5), dim=1)
     with torch.no_grad():
-        _, found = adapter(x, words[:1], words[1:])
-        tokens = nn.functional.leaky_relu(adapter.align(x))[0].flatten(1).T
-        asked, healthy = (nn.functional.cosine_similarity(tokens, word[None]) for word in words)
-    torch.testing.assert_close(found.flatten(), 10 * (asked - healthy), atol=1e-4, rtol=1e-4)
+        _, cosines = adapter(x, units, asked)
+        found = similarity(cosines, asked)
+        tokens = nn.functional.leaky_relu(adapter.align(x)).flatten(2).transpose(1, 2)
+        wanted = [
+            10 * nn.functional.cosine_similarity(t, units[row][None])
+            - 10 * nn.functional.cosine_similarity(t, units[HEALTHY][None])
+            for t, row in zip(tokens, asked.tolist(), strict=True)
+        ]
+    torch.testing.assert_close(found.flatten(1), torch.stack(wanted), atol=1e-4, rtol=1e-4)
 
 
 def test_it_starts_as_the_companion_it_takes_its_trunk_from() -> None:

@@ -13,7 +13,7 @@ from oncoprompt.methods.msm_seg.compact import Merge, ResidualBlock, space_to_de
 from oncoprompt.methods.msm_seg.config import ROLES, role_index
 from oncoprompt.methods.msm_seg.mf_decoder import REGIONS, nest, unpack
 from oncoprompt.methods.msm_seg.tensors import PromptMaps
-from oncoprompt.methods.tags.vocabulary import CONCEPTS, HEALTHY
+from oncoprompt.methods.tags.vocabulary import CONCEPTS
 from oncoprompt.methods.tags.word_adapter import WordAdapter
 from oncoprompt.nn.conv import PointwiseConv
 
@@ -44,10 +44,13 @@ class CompactPrompt:
 
 @dataclass(frozen=True)
 class CompactTagsOutput:
-    """Nested logits (WT, TC, ET) [B, 3, D, H, W], and similarity maps [B, 1, d, h, w] at stride 16, 8, 4, 2."""
+    """Nested logits (WT, TC, ET) [B, 3, D, H, W], and scaled cosines [B, K, d, h, w] of all concepts at four strides.
+
+    The strides are 16, 8, 4 and 2.
+    """
 
     logits: Tensor
-    similarities: tuple[Tensor, ...]
+    cosines: tuple[Tensor, ...]
 
 
 class CompactTags(nn.Module):
@@ -95,20 +98,19 @@ class CompactTags(nn.Module):
     def decode(self, features: Tensor, prompt: CompactPrompt) -> CompactTagsOutput:
         """Features of `encode` and prompts -> nested logits of what the words ask for."""
         units = functional.normalize(self.words, dim=1)
-        asked, healthy = units[prompt.concepts], units[HEALTHY].expand(len(features), -1)
         x2 = features + functional.conv3d(self._drawn(prompt), self.prompt_stem, padding=1)
         x4 = self.second4(self.block4(self.down4(functional.leaky_relu(self.norm2(x2)))))
         x8 = self.second8(self.block8(self.down8(functional.leaky_relu(x4))))
         y = self.block16(self.down16(functional.leaky_relu(x8)))
-        y, similarity = self.adapters[0](y, asked, healthy)
-        similarities = [similarity]
+        y, found = self.adapters[0](y, units, prompt.concepts)
+        cosines = [found]
         for merge, skip, adapter in zip(
             (self.merge8, self.merge4, self.merge2), (x8, x4, x2), self.adapters[1:], strict=True
         ):
-            y, similarity = adapter(merge(skip, y), asked, healthy)
-            similarities.append(similarity)
+            y, found = adapter(merge(skip, y), units, prompt.concepts)
+            cosines.append(found)
         packed: Tensor = self.head(functional.leaky_relu(self.norm(y)))
-        return CompactTagsOutput(nest(unpack(packed.unflatten(1, (REGIONS, SUBVOXELS)), CUBE)), tuple(similarities))
+        return CompactTagsOutput(nest(unpack(packed.unflatten(1, (REGIONS, SUBVOXELS)), CUBE)), tuple(cosines))
 
     def forward(self, images: Tensor, roles: Sequence[str], prompt: CompactPrompt) -> CompactTagsOutput:
         """Encode and decode."""

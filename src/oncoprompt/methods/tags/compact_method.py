@@ -13,7 +13,7 @@ from torch import Tensor
 
 from oncoprompt.errors import InputError
 from oncoprompt.geometry import Grid, resample
-from oncoprompt.methods.interface import Encoding, Prompt, RegionProbabilities, SearchPolicy
+from oncoprompt.methods.interface import Encoding, Prompt, RegionProbabilities
 from oncoprompt.methods.msm_seg.holes import fill_holes
 from oncoprompt.methods.msm_seg.region import RegionPolicy, box_map, click_maps, standardise
 from oncoprompt.methods.msm_seg.tensors import PromptMaps
@@ -29,8 +29,8 @@ SEARCH_CT = RegionPolicy(most_voxels=1 << 20, finest_mm=3.0)
 """A whole CT is looked at in voxels of 3 mm, however long it is."""
 MOST_VOXELS = 160
 """A longer side is looked at in windows of so many voxels, which overlap by a quarter."""
-SEARCH = SearchPolicy(seen=0.3, box_told=False)
-"""A box is believed, so one that a first look merely suspects would do harm as a prompt."""
+SEEN = 0.15
+"""The box of what is found is a prompt of the closer look and is believed; below, it reaches too far."""
 _OVERLAP = 0.25
 _NOTHING = -12.0
 
@@ -104,9 +104,9 @@ class CompactTagsMethod:
             images = standardise(images, mean, torch.tensor([f.deviation for f in foreground.values()]))
         tensor, roles = images[None].to(self._device), tuple(study.channels)
         if max(tensor.shape[2:]) > MOST_VOXELS:
-            return Encoding(grid, _Look(tensor, roles, None), SEARCH)
+            return Encoding(grid, _Look(tensor, roles, None), SEEN)
         with torch.inference_mode():
-            return Encoding(grid, _Look(tensor, roles, self._network.encode(tensor, roles)), SEARCH)
+            return Encoding(grid, _Look(tensor, roles, self._network.encode(tensor, roles)), SEEN)
 
     def decode(
         self, encoding: Encoding, prompts: Sequence[Prompt], study: Study, previous: RegionProbabilities | None = None

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from oncoprompt.methods.tags.vocabulary import HEALTHY
 from oncoprompt.nn.conv import PointwiseConv
 
 _FIRST_SCALE = 10.0
@@ -26,12 +27,20 @@ class WordAdapter(nn.Module):
         for parameter in self.blend.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, x: Tensor, asked: Tensor, healthy: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, C, d, h, w], unit vectors asked and healthy [B, words] -> the same size, and s [B, 1, d, h, w]."""
+    def forward(self, x: Tensor, units: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
+        """x [B, C, d, h, w], unit vectors [K, words] and the rows asked for [B] -> the same size, and k cos(a, units).
+
+        The latter is [B, K, d, h, w].
+        """
         aligned = functional.leaky_relu(self.align(x))
         length = aligned.norm(dim=1, keepdim=True).clamp_min(1e-4)
-        difference = (asked - healthy)[:, :, None, None, None]
-        similarity = (aligned * difference).sum(1, keepdim=True) / length * self.scale.exp()
-        told = torch.cat([aligned * asked[:, :, None, None, None], similarity], dim=1)
+        cosines = functional.conv3d(aligned, units[:, :, None, None, None]) / length * self.scale.exp()
+        told = torch.cat([aligned * units[asked][:, :, None, None, None], similarity(cosines, asked)], dim=1)
         out: Tensor = x + self.blend(told)
-        return out, similarity
+        return out, cosines
+
+
+def similarity(cosines: Tensor, asked: Tensor) -> Tensor:
+    """s [B, 1, d, h, w] of scaled cosines [B, K, d, h, w] and the rows asked for [B]."""
+    rows = torch.arange(len(asked), device=asked.device)
+    return (cosines[rows, asked] - cosines[:, HEALTHY])[:, None]
