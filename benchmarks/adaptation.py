@@ -165,7 +165,7 @@ def main() -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     if options.markdown:
-        options.markdown.write_text(text)
+        options.markdown.write_text(text, encoding="utf-8")
 
 
 def trained(recipe: Recipe, settings: TrainingConfig, folder: Path) -> MSMSeg:

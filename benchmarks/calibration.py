@@ -289,7 +289,7 @@ def store(name: str, calibration: Calibration) -> Path:
     if weights is None:
         raise SystemExit(f"Model '{name}' has no weights here.")
     path = weights.with_suffix(".json")
-    manifest = json.loads(path.read_text()) if path.is_file() else {}
+    manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     text = json.dumps({**manifest, "calibration": calibration.to_manifest()}, indent=2)
     # a row of numbers is a line
     text = re.sub(r"\[\s+([-\d.,\s]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text)
@@ -342,7 +342,7 @@ def main() -> None:
     )
     print(text)
     if options.markdown:
-        options.markdown.write_text(f"{text}\n")
+        options.markdown.write_text(f"{text}\n", encoding="utf-8")
     if options.figure:
         draw(options.figure, looks, calibration, f"Reliability of {options.model}")
     if options.store:

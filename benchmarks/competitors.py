@@ -122,11 +122,11 @@ def result_of(name: str, seed: int, options: argparse.Namespace, pool: Path) -> 
         "draws": options.draws,
     }
     kept = folder / "scores.json"
-    scores = json.loads(kept.read_text()) if kept.is_file() else {}
+    scores = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     if scores.get("asked") != asked:
         scores = scored(weights, asked)
-        kept.write_text(json.dumps(scores, indent=2))
-    manifest = json.loads(weights.with_suffix(".json").read_text())
+        kept.write_text(json.dumps(scores, indent=2), encoding="utf-8")
+    manifest = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
     training = {
         "steps": progress.step,
         "processor_minutes": round(progress.elapsed_s / 60, 2),
@@ -210,11 +210,13 @@ def main() -> None:
         for seed in options.seeds:
             results.append(result_of(name, seed, options, pool))
             print(json.dumps({key: results[-1][key] for key in ("arm", "seed", "steps", "dice")}), flush=True)
-    (options.work / "competitors.json").write_text(json.dumps({"items": items, "results": results}, indent=2))
+    (options.work / "competitors.json").write_text(
+        json.dumps({"items": items, "results": results}, indent=2), encoding="utf-8"
+    )
     text = table(results, options, items)
     print(text)
     if options.markdown:
-        options.markdown.write_text(text)
+        options.markdown.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def main() -> None:
     text = heading + "\n\n" + "\n".join(lines) + "\n"
     print(text)
     if args.markdown:
-        args.markdown.write_text(text)
+        args.markdown.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def main() -> None:
     text = report(options.people, None if options.phase == "random" else options.phase, options.data)
     print(text)
     if options.markdown:
-        options.markdown.write_text(text)
+        options.markdown.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

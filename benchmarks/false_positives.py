@@ -48,7 +48,7 @@ def main() -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     if options.markdown:
-        options.markdown.write_text(text)
+        options.markdown.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

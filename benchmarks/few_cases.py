@@ -194,13 +194,16 @@ def main() -> None:
                 began = time.monotonic()
                 model = trained(rotation, arm, options.steps, kept.with_suffix(""))
                 result = {"arm": arm, "test": rotation.test.name, "steps": options.steps, **scored(rotation, model)}
-                kept.write_text(json.dumps(result | {"minutes": round((time.monotonic() - began) / 60, 2)}, indent=2))
-            results.append(json.loads(kept.read_text()))
+                kept.write_text(
+                    json.dumps(result | {"minutes": round((time.monotonic() - began) / 60, 2)}, indent=2),
+                    encoding="utf-8",
+                )
+            results.append(json.loads(kept.read_text(encoding="utf-8")))
             print(json.dumps(results[-1]), flush=True)
     text = table(results, options.steps)
     print(text)
     if options.markdown:
-        options.markdown.write_text(text)
+        options.markdown.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

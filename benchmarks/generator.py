@@ -8,7 +8,6 @@ Whole studies of 160 x 192 x 160 voxels come from `synthesize`, one tumour famil
 
 import argparse
 import os
-import resource
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 
+from machine import peak_mib
 from oncoprompt.synthesis import FAMILIES, Subject, synthesize
 
 CROPS = (("128^3 crop at 1 mm", 128, 1.0), ("72^3 training item at 1.5 mm", 72, 1.5))
@@ -38,10 +38,6 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 def crop(seed: int, family: str, n: int, spacing_mm: float) -> None:
     Subject.random(seed, family).picture(points_mm(n, spacing_mm), (spacing_mm,) * 3)
-
-
-def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
@@ -81,7 +77,7 @@ def main() -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     if options.markdown:
-        options.markdown.write_text(text)
+        options.markdown.write_text(text, encoding="utf-8")
 
 
 def row(name: str, seconds: list[float]) -> str:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from oncoprompt.geometry import mask_bounds
 from oncoprompt.methods.medsam.slice_model import SliceModel, SlicePrompt
 from oncoprompt.methods.registry import load_slice_model
 
@@ -55,8 +56,7 @@ def targets_of(folder: Path) -> Iterator[Target]:
 
 def jittered(mask: np.ndarray, jitter: float, rng: np.random.Generator) -> Box:
     """The tight box (x0, y0, x1, y1), each side moved by up to ``jitter`` of its length, whole pixels."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    edges = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float64)
+    edges = mask_bounds(mask)[::-1].T.ravel().astype(np.float64)
     moved = edges + rng.uniform(-jitter, jitter, 4) * np.tile(edges[2:] - edges[:2], 2)
     x0, y0, x1, y1 = np.round(moved).tolist()
     height, width = mask.shape
@@ -181,7 +181,7 @@ def main() -> None:
     text = heading + "\n\n" + "\n".join(lines) + "\n"
     print(text)
     if args.markdown:
-        args.markdown.write_text(text)
+        args.markdown.write_text(text, encoding="utf-8")
     if args.pictures:
         contact_sheet(args.pictures, rows)
 

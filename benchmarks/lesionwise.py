@@ -66,7 +66,7 @@ def main() -> None:
     text = "\n".join([f"{what}; medians of {options.repeats} runs.", "", *lines])
     print(text)
     if options.markdown:
-        options.markdown.write_text(text + "\n")
+        options.markdown.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,17 +11,15 @@ given beside wall seconds: where other programs share the cores, the wall tells 
 import argparse
 import json
 import os
-import platform
-import resource
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from machine import in_a_process, peak_mib, processor
 
 WANTED_S = 0.15
 SIDE = 1024
@@ -51,9 +49,9 @@ def measured(side: int, half: bool, options: argparse.Namespace) -> dict[str, An
     network = build_sam(sam_config("vit-b", side)).requires_grad_(False)
     model = MedSAM(network, "random", "", torch.device("cpu"), half=half)
     image = np.random.default_rng(0).random((side, side), dtype=np.float32)
-    before, kept = _peak_mib(), []
+    before, kept = peak_mib(), []
     encode = timed(lambda: kept.append(model.encode(image)), 1 if half else options.repeats)
-    result = {"encode": encode, "weights_mib": before, "peak_mib": _peak_mib()}
+    result = {"encode": encode, "weights_mib": before, "peak_mib": peak_mib()}
     if half or side != SIDE:
         return result
     first, second = (SlicePrompt(box=(x, 200.0, x + 300.0, 500.0)) for x in (100.0, 500.0))
@@ -65,30 +63,15 @@ def measured(side: int, half: bool, options: argparse.Namespace) -> dict[str, An
     }
 
 
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def processor() -> str:
-    """Name of the processor and whether it multiplies bfloat16 numbers by itself."""
-    path = Path("/proc/cpuinfo")
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    names = [line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")]
-    own = "amx_bf16" in text or "avx512_bf16" in text
-    return f"{names[0] if names else platform.machine()}, {'with' if own else 'without'} bfloat16 instructions"
-
-
-def in_a_process(side: int, half: bool, options: argparse.Namespace) -> dict[str, Any]:
+def measured_apart(side: int, half: bool, options: argparse.Namespace) -> dict[str, Any]:
     """`measured` in a process of its own."""
-    command = [sys.executable, __file__, "--measure", str(side), "bf16" if half else "fp32"]
-    for name in ("threads", "repeats", "boxes"):
-        command += [f"--{name}", str(getattr(options, name))]
-    # threads that wait must not count as working
-    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "OMP_WAIT_POLICY": "PASSIVE"}
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    print(side, "bf16" if half else "fp32", json.dumps(result), file=sys.stderr)
-    return result
+    settings = [item for name in ("threads", "repeats", "boxes") for item in (f"--{name}", getattr(options, name))]
+    found: dict[str, Any] = in_a_process(__file__, ["--measure", side, _precision(half), *settings], options.threads)
+    return found
+
+
+def _precision(half: bool) -> str:
+    return "bf16" if half else "fp32"
 
 
 def table(full: dict[str, Any], small: tuple[dict[str, Any], dict[str, Any]], options: argparse.Namespace) -> str:
@@ -134,9 +117,9 @@ def main() -> None:
         print(json.dumps(measured(int(options.measure[0]), options.measure[1] == "bf16", options)))
         return
     loads = [os.getloadavg()[0]]
-    full = in_a_process(SIDE, False, options)
+    full = measured_apart(SIDE, False, options)
     loads.append(os.getloadavg()[0])
-    small = in_a_process(options.half_side, False, options), in_a_process(options.half_side, True, options)
+    small = measured_apart(options.half_side, False, options), measured_apart(options.half_side, True, options)
     loads.append(os.getloadavg()[0])
     text = table(full, small, options)
     text += (
@@ -145,7 +128,7 @@ def main() -> None:
     )
     print(text)
     if options.markdown:
-        options.markdown.write_text(text)
+        options.markdown.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def main() -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     if options.markdown:
-        options.markdown.write_text(text)
+        options.markdown.write_text(text, encoding="utf-8")
 
 
 def row(name: str, boxed: dict[str, float], unboxed: dict[str, float], classical: dict[str, float]) -> str:

@@ -316,7 +316,7 @@ def main() -> None:
     text = report(real, made, others, options.first_seed)
     print(text)
     if options.markdown:
-        options.markdown.write_text(text)
+        options.markdown.write_text(text, encoding="utf-8")
     if options.pictures:
         draw(real, made, options.pictures)
 

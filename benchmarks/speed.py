@@ -8,7 +8,6 @@ interpreter, imports, weights from disk, reading, segmenting, writing); its peak
 
 import argparse
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from machine import peak_mib
 from oncoprompt import Box, Click, Session, Study
 from oncoprompt.geometry import Grid
 from oncoprompt.study import write_nifti
@@ -98,13 +98,12 @@ def main() -> None:
         f"| `oncoprompt segment --box`, whole process | {statistics.median(r[0] for r in runs):.2f} "
         f"| {statistics.median(r[1] for r in runs):.0f} |",
         f"| second prompt in a session: a click | {click_s:.2f} | |",
-        f"| second prompt in a session: another box | {box_s:.2f} "
-        f"| {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} |",
+        f"| second prompt in a session: another box | {box_s:.2f} | {peak_mib():.0f} |",
     ]
     text = "\n".join(lines) + "\n"
     print(text)
     if options.markdown:
-        options.markdown.write_text(text)
+        options.markdown.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def main() -> None:
     text = "\n\n".join(parts) + "\n"
     print(text)
     if options.markdown:
-        options.markdown.write_text(text)
+        options.markdown.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ imports, weights from disk, reading, segmenting, writing).
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from machine import in_a_process, peak_mib
 from oncoprompt.experiments.table import markdown
 from oncoprompt.methods.msm_seg.tensors import PromptMaps
 from oncoprompt.methods.tags.compact import CompactPrompt, CompactTags
@@ -42,7 +42,7 @@ def crop(roles: tuple[str, ...], threads: int, repeats: int) -> dict[str, float]
     images = torch.randn(1, len(roles), SIDE, SIDE, SIDE)
     maps = torch.zeros(1, 3, SIDE, SIDE, SIDE)
     prompt = CompactPrompt(PromptMaps(maps[:, :1], maps[:, 1:]), maps[:, :1], torch.tensor([1]))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = peak_mib()
     encoded, decoded = [], []
     with torch.inference_mode():
         for _ in range(repeats + 1):
@@ -52,7 +52,7 @@ def crop(roles: tuple[str, ...], threads: int, repeats: int) -> dict[str, float]
             network.decode(features, prompt)
             encoded.append(between - began)
             decoded.append(time.perf_counter() - between)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mib()
     return {
         # the first pass also pays for what torch sets up
         "encode": statistics.median(encoded[1:]),
@@ -61,13 +61,6 @@ def crop(roles: tuple[str, ...], threads: int, repeats: int) -> dict[str, float]
         "before": before,
         "peak": peak,
     }
-
-
-def in_a_process(name: str, threads: int, repeats: int) -> dict[str, float]:
-    """`crop` in a process of its own."""
-    command = [sys.executable, __file__, "--crop", name, "--threads", str(threads), "--repeats", str(repeats)]
-    found: dict[str, float] = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
-    return found
 
 
 def whole_run(arguments: list[str], threads: int) -> tuple[float, float]:
@@ -124,7 +117,8 @@ def main() -> None:
         return
     rows = []
     for name in CROPS:
-        found = in_a_process(name, options.threads, options.repeats)
+        settings = ["--crop", name, "--threads", options.threads, "--repeats", options.repeats]
+        found = in_a_process(__file__, settings, options.threads)
         total = found["encode"] + found["decode"]
         cells = [f"{found['encode']:.2f}", f"{found['decode']:.2f}", f"{total:.2f}"]
         rows.append([f"crop of {SIDE}^3, {name}", *cells, f"{found['peak']:.0f} (from {found['before']:.0f})"])
@@ -139,7 +133,7 @@ def main() -> None:
     text = f"{head}\n\n{markdown(('what', 'encode (s)', 'decode (s)', 'all (s)', 'peak memory (MiB)'), rows)}\n"
     print(text)
     if options.markdown:
-        options.markdown.write_text(text)
+        options.markdown.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,16 +13,13 @@ shapes and no values. The count in bfloat16 is the estimate of what an accelerat
 import argparse
 import json
 import os
-import resource
-import subprocess
-import sys
 import time
 import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medsam_vit_b import processor
+from machine import in_a_process, peak_mib, processor
 
 LIMIT_GB = 24.0
 RESERVE_GB = 2.0
@@ -82,10 +79,10 @@ def measured(side: int, half: bool, model: str, threads: int) -> dict[str, float
     torch.manual_seed(0)
     network = build(model)
     optimiser, item = optimiser_of(network), random_item(side, network.config.width)
-    before, wall, busy = _peak_mib(), time.perf_counter(), time.process_time()
+    before, wall, busy = peak_mib(), time.perf_counter(), time.process_time()
     step(network, optimiser, item, half)
     wall, busy = time.perf_counter() - wall, time.process_time() - busy
-    return {"seconds": wall, "processor": busy, "before_mib": before, "peak_mib": _peak_mib()}
+    return {"seconds": wall, "processor": busy, "before_mib": before, "peak_mib": peak_mib()}
 
 
 def counted(side: int, half: bool, model: str) -> float:
@@ -131,19 +128,10 @@ def counted(side: int, half: bool, model: str) -> float:
     return count.peak
 
 
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def in_a_process(what: str, side: int, half: bool, options: argparse.Namespace) -> Any:
+def apart(what: str, side: int, half: bool, options: argparse.Namespace) -> Any:
     """`measured` or `counted` in a process of its own."""
-    command = [sys.executable, __file__, "--threads", str(options.threads), "--model", options.model]
-    command += ["--part", what, str(side), str(int(half))]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "OMP_WAIT_POLICY": "PASSIVE"}
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-    result = json.loads(done.stdout.splitlines()[-1])
-    print(what, side, "bf16" if half else "fp32", json.dumps(result), file=sys.stderr)
-    return result
+    settings = ["--threads", options.threads, "--model", options.model]
+    return in_a_process(__file__, [*settings, "--part", what, side, int(half)], options.threads)
 
 
 def row(side: int, half: bool, count: float, options: argparse.Namespace) -> str:
@@ -151,7 +139,7 @@ def row(side: int, half: bool, count: float, options: argparse.Namespace) -> str
     name = f"| {side}^3, {'bf16 autocast' if half else 'fp32'} | {count / MIB:.0f} |"
     if side not in (options.half_taken if half else options.taken):
         return f"{name} | | | |"
-    found = in_a_process("measured", side, half, options)
+    found = apart("measured", side, half, options)
     return (
         f"{name} {found['peak_mib']:.0f} | {found['before_mib']:.0f} | {found['seconds']:.0f} "
         f"| {found['processor']:.0f} |"
@@ -176,7 +164,7 @@ def main() -> None:
         return
     loads = [os.getloadavg()[0]]
     cases = [(side, half) for half in (False, True) for side in options.sides]
-    counts = {case: in_a_process("counted", *case, options) for case in cases}
+    counts = {case: apart("counted", *case, options) for case in cases}
     rows = [row(*case, count, options) for case, count in counts.items()]
     loads.append(os.getloadavg()[0])
     largest = max(options.sides)
@@ -197,7 +185,7 @@ def main() -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     if options.markdown:
-        options.markdown.write_text(text)
+        options.markdown.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,14 +13,12 @@ them too.
 import argparse
 import json
 import os
-import platform
-import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from machine import in_a_process, peak_mib, processor
 
 FORMS = ("folded", "unfolded")
 PRECISIONS = ("fp32", "bf16")
@@ -59,31 +57,11 @@ def measured(form: str, precision: str, side: int, options: argparse.Namespace) 
     return result | {"tokens": tokens[0, -1, -1, -1, :8].float().tolist()}
 
 
-def peak_mib() -> float:
-    """Peak memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def processor() -> str:
-    """Name of the processor and whether it multiplies bfloat16 numbers by itself."""
-    path = Path("/proc/cpuinfo")
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    names = [line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")]
-    own = "amx_bf16" in text or "avx512_bf16" in text
-    return f"{names[0] if names else platform.machine()}, {'with' if own else 'without'} bfloat16 instructions"
-
-
-def in_a_process(form: str, precision: str, side: int, options: argparse.Namespace) -> dict[str, Any]:
+def measured_apart(form: str, precision: str, side: int, options: argparse.Namespace) -> dict[str, Any]:
     """`measured` in a process of its own."""
-    command = [sys.executable, __file__, "--measure", form, precision, str(side)]
-    for name in ("threads", "clicks"):
-        command += [f"--{name}", str(getattr(options, name))]
-    # threads that wait must not count as working
-    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "OMP_WAIT_POLICY": "PASSIVE"}
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    print(form, precision, side, json.dumps(result), file=sys.stderr)
-    return result
+    settings = ["--threads", options.threads, "--clicks", options.clicks]
+    found: dict[str, Any] = in_a_process(__file__, ["--measure", form, precision, side, *settings], options.threads)
+    return found
 
 
 def table(results: dict[tuple[str, str, int], dict[str, Any]], options: argparse.Namespace) -> str:
@@ -159,7 +137,7 @@ def main() -> None:
     for precision, side in cases:
         for form in FORMS:
             loads.append(os.getloadavg()[0])
-            results[form, precision, side] = in_a_process(form, precision, side, options)
+            results[form, precision, side] = measured_apart(form, precision, side, options)
     text = table(results, options)
     text += (
         f"\nLoad averages while this ran, on {os.cpu_count()} cores: {', '.join(f'{load:.1f}' for load in loads)}. "
@@ -167,7 +145,7 @@ def main() -> None:
     )
     print(text)
     if options.markdown:
-        options.markdown.write_text(text)
+        options.markdown.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -215,14 +215,13 @@ def interaction(
         return slice_cases_of(data, schema, synthetic, seed, region, channel)
 
     def ask(cases: list[SliceCase], begin: Begin) -> Interaction:
-        import torch
-
         from oncoprompt.experiments.interaction import InteractionConfig
         from oncoprompt.experiments.interaction import interaction as experiment
+        from oncoprompt.inference.device import device_named
         from oncoprompt.methods.registry import load_slice_model
 
         config = InteractionConfig(goal, budget, jitter, clicks, seed)
-        slice_model = load_slice_model(model, "cuda" if torch.cuda.is_available() else "cpu")
+        slice_model = load_slice_model(model, device_named("auto"))
         return experiment(slice_model, cases, begin, config)
 
     def write(found: Interaction, name: str) -> list[Path]:
@@ -283,11 +282,10 @@ def fair_comparison(
 
 def _loaded(model: str) -> Method:
     """The model on an accelerator where there is one."""
-    import torch
-
+    from oncoprompt.inference.device import device_named
     from oncoprompt.methods.registry import load_model
 
-    return load_model(model, "cuda" if torch.cuda.is_available() else "cpu")
+    return load_model(model, device_named("auto"))
 
 
 def _training(out: Path, minutes: float, network: str, items: int, seed: int) -> ArmTraining:

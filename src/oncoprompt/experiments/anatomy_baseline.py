@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from oncoprompt.errors import InputError
 from oncoprompt.experiments.timed import clock
 from oncoprompt.experiments.unfinished import UnfinishedError
+from oncoprompt.inference.device import device_named
 from oncoprompt.methods.interface import Method
 from oncoprompt.methods.msm_seg.checkpoint import load_own
 from oncoprompt.methods.msm_seg.loss import Loss
@@ -122,8 +123,4 @@ def read_baseline(path: Path) -> Method:
         raise InputError(f"'{path.name}' holds no weights of a {BASELINE} that reads an anatomy mask. Train it first.")
     network = cast(VolumetricNetwork, build_network(BASELINE, own.options, f"Manifest of '{path.name}'"))
     load_own(network, own.state, path.name)
-    return CompactTagsMethod(WordlessNetwork(network), BASELINE, own.sha256, _device())
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return CompactTagsMethod(WordlessNetwork(network), BASELINE, own.sha256, device_named("auto"))

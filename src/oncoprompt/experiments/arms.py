@@ -11,6 +11,7 @@ import torch
 
 from oncoprompt.experiments.timed import clock
 from oncoprompt.experiments.unfinished import UnfinishedError
+from oncoprompt.inference.device import device_named
 from oncoprompt.methods.interface import Method
 from oncoprompt.methods.registry import load_model
 from oncoprompt.training.config import TrainingConfig
@@ -57,8 +58,7 @@ class ArmTraining:
         )
         if completed_fraction(config.optimisation, progress.step, progress.elapsed_s) < 1.0:
             raise UnfinishedError(f"Stopped after {progress.step} steps of '{name}'; the same command goes on.")
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return load_model(str(folder / f"{self.network}.safetensors"), device)
+        return load_model(str(folder / f"{self.network}.safetensors"), device_named("auto"))
 
     @property
     def _root(self) -> Path:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import torch
-
 from oncoprompt.experiments.anatomy_baseline import BASELINE, BaselineTraining
 from oncoprompt.experiments.guidance import ANATOMY, BOX, CLICKS, GUIDANCE, WORD, Guidance
+from oncoprompt.inference.device import device_named
 from oncoprompt.methods.interface import Method
 from oncoprompt.methods.registry import list_models, load_model
 from oncoprompt.methods.weight_files import read_manifest
@@ -42,7 +41,7 @@ def contenders_of(model: str, reference: str, training: BaselineTraining | None)
 
     Raises as `load_model` and `BaselineTraining.train` do.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_named("auto")
     asked, boxed = load_model(model, device), load_model(reference, device)
     contenders = [
         Contender(

@@ -16,6 +16,7 @@ from oncoprompt.experiments.figure import dot_figure
 from oncoprompt.experiments.protocol import moved_box
 from oncoprompt.experiments.result import Result
 from oncoprompt.experiments.unfinished import UnfinishedError
+from oncoprompt.inference.device import device_named
 from oncoprompt.methods.interface import Method
 from oncoprompt.methods.registry import load_model
 from oncoprompt.synthesis.case import LabelledCase
@@ -32,7 +33,7 @@ def few_shot(
     where tuning was stopped.
     """
     training, held_out, problems = divided(cases, max(counts), config.seed)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_named("auto")
     models = {"before": load_model(config.model, device)}
     for count in counts:
         models[_name(count)] = _tuned(training[:count], config, out / f"{count}-cases", device)
@@ -91,7 +92,7 @@ def divided(cases: Sequence[Case], count: int, seed: int) -> tuple[list[Labelled
     return training, held_out, problems
 
 
-def _tuned(cases: Sequence[LabelledCase], config: FinetuneConfig, folder: Path, device: str) -> Method:
+def _tuned(cases: Sequence[LabelledCase], config: FinetuneConfig, folder: Path, device: torch.device) -> Method:
     begun = (folder / "run" / STATE_FILE).is_file()
     result = finetune(cases, folder, config, resume=begun)
     if not result.complete:

@@ -14,6 +14,7 @@ from oncoprompt.experiments.memory_figure import length_name, memory_figure
 from oncoprompt.experiments.memory_length import Length, with_lengths, with_memories
 from oncoprompt.experiments.protocol import moved_box
 from oncoprompt.experiments.result import Result
+from oncoprompt.inference.device import device_named
 from oncoprompt.methods.interface import Method
 from oncoprompt.methods.registry import load_network, network_config
 from oncoprompt.study import REGIONS
@@ -39,7 +40,7 @@ def memory_given(model: str, cases: Sequence[Case], begin: Callable[[], None]) -
     trained = load_network(model)
     memory = with_memories(trained).config.memory
     usual = (memory.slices, memory.channels)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device_named("auto")
     models = with_lengths(trained, lengths(usual), device)
     how = (
         f"The weights were trained with {length_name(usual)} and not again: items older than they knew share the "

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, find_objects
 
 from oncoprompt.evaluation import dice
 from oncoprompt.inference import Segmentation, Session
 from oncoprompt.methods.interface import Method
 from oncoprompt.prompts import Box, Click, jitter_box, random_clicks
+from oncoprompt.prompts.corrections import innermost
 from oncoprompt.study import LabelMap, Study
 
 BOX_PROTOCOL = "one box around the whole tumour, each side moved by up to 10 % of its length, mean of {draws} draws"
@@ -72,7 +72,9 @@ def corrected_box(jitter: float, draws: int = 3) -> PromptProtocol:
         wrong = first.mask("WT") ^ tumour
         if not wrong.any():
             return first
-        voxel = _deepest(wrong, session.study.grid.spacing_mm)
+        parts = cc3d.connected_components(wrong, connectivity=26)
+        largest = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
+        voxel = innermost(largest, session.study.grid.spacing_mm)
         return session.click(Click.at_voxel(voxel, session.study.grid, positive=bool(tumour[voxel])))
 
     sentence = (
@@ -118,16 +120,6 @@ def _box(session: Session, tumour: Mask, jitter: float, rng: np.random.Generator
     grid = session.study.grid
     tight = Box.around(tumour, grid).to_voxels(grid)
     return Box.from_voxels(jitter_box(tight, jitter, rng, grid.shape), grid)
-
-
-def _deepest(mask: Mask, spacing_mm: tuple[float, float, float]) -> tuple[int, int, int]:
-    """Voxel of the largest connected part of a mask that lies farthest from its edge."""
-    parts = cc3d.connected_components(mask, connectivity=26)
-    largest = int(np.argmax(np.bincount(parts.ravel())[1:])) + 1
-    window = find_objects(parts, largest)[largest - 1]
-    depth = distance_transform_edt(np.pad(parts[window] == largest, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
-    i, j, k = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    return int(i) + window[0].start, int(j) + window[1].start, int(k) + window[2].start
 
 
 def _times(draws: int) -> str:

@@ -18,7 +18,7 @@ from oncoprompt.methods.msm_seg.region import RegionPolicy, box_map, click_maps,
 from oncoprompt.methods.msm_seg.tensors import PromptMaps
 from oncoprompt.prompts import Box, Click, Text
 from oncoprompt.study import Study
-from oncoprompt.study.foreground import Foreground, find_foreground
+from oncoprompt.study.foreground import Foreground, Foregrounds
 
 _LOGIT_FAR_BELOW = -12.0
 
@@ -70,7 +70,7 @@ class RegionMethod:
         network.to(device)
         network.eval()
         self._policy = policy or RegionPolicy()
-        self._foreground: tuple[Study, dict[str, Foreground]] | None = None
+        self._foregrounds = Foregrounds()
 
     def check(self, prompts: Sequence[Prompt]) -> None:
         """Raise InputError for prompts other than boxes and clicks."""
@@ -83,12 +83,9 @@ class RegionMethod:
 
     def encode(self, study: Study, region: NDArray[np.int64] | None) -> Encoding:
         """Resample the region with its margin, or the brain, to isotropic voxels, standardise and encode it."""
-        foreground = self._foreground_of(study)
+        foreground = self._foregrounds.of(study)
         grid = region_grid(study, region, self._policy, foreground)
-        images = region_images(study, grid)
-        mean = torch.tensor([f.mean for f in foreground.values()])
-        deviation = torch.tensor([f.deviation for f in foreground.values()])
-        tensor = standardise(images, mean, deviation).to(self._device)
+        tensor = z_scores(region_images(study, grid), foreground).to(self._device)
         with torch.inference_mode():
             features = self._network.encode(tensor[None], tuple(study.channels))
         return Encoding(grid, features)
@@ -99,23 +96,11 @@ class RegionMethod:
         """Draw boxes and clicks on the region, decode, and bring the logits back to the study's voxels."""
         self.check(prompts)
         grid = encoding.region
-        shape = (grid.shape[2], grid.shape[1], grid.shape[0])
-        boxes = [box_on(prompt, grid) for prompt in prompts if isinstance(prompt, Box)]
-        clicks = [
-            (grid.to_voxels(np.asarray(prompt.point_mm)), prompt.positive)
-            for prompt in prompts
-            if isinstance(prompt, Click)
-        ]
-        drawn = (box_map(boxes, shape), click_maps(clicks, shape))
-        maps = PromptMaps(*(drawing[None].to(self._device) for drawing in drawn))
+        drawn = drawn_prompts(prompts, grid)
+        maps = PromptMaps(drawn.box.to(self._device), drawn.clicks.to(self._device))
         with torch.inference_mode():
             logits = self._network.decode(encoding.features, maps if prompts else None).logits[0]
         return on_study(fill_holes(logits.float().cpu().numpy()), grid, study.grid)
-
-    def _foreground_of(self, study: Study) -> dict[str, Foreground]:
-        if self._foreground is None or self._foreground[0] is not study:
-            self._foreground = (study, {name: find_foreground(array, name) for name, array in study.channels.items()})
-        return self._foreground[1]
 
 
 def region_grid(
@@ -139,6 +124,25 @@ def region_images(study: Study, grid: Grid) -> Tensor:
     return torch.from_numpy(
         np.stack([resample(a, study.grid, grid, fill=float(a.min())).transpose(2, 1, 0) for a in arrays])
     )
+
+
+def z_scores(images: Tensor, foreground: Mapping[str, Foreground]) -> Tensor:
+    """Channels [M, D, H, W] standardised by the foreground of each."""
+    mean = torch.tensor([f.mean for f in foreground.values()])
+    deviation = torch.tensor([f.deviation for f in foreground.values()])
+    return standardise(images, mean, deviation)
+
+
+def drawn_prompts(prompts: Sequence[Prompt], grid: Grid) -> PromptMaps:
+    """Boxes and clicks drawn on a grid, a batch of one; other prompts are passed over."""
+    shape = (grid.shape[2], grid.shape[1], grid.shape[0])
+    boxes = [box_on(prompt, grid) for prompt in prompts if isinstance(prompt, Box)]
+    clicks = [
+        (grid.to_voxels(np.asarray(prompt.point_mm)), prompt.positive)
+        for prompt in prompts
+        if isinstance(prompt, Click)
+    ]
+    return PromptMaps(box_map(boxes, shape)[None], click_maps(clicks, shape)[None])
 
 
 def box_on(box: Box, grid: Grid) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oncoprompt.errors import InputError
-from oncoprompt.geometry import Grid
+from oncoprompt.geometry import Grid, resample
 from oncoprompt.prompts.box import Box
 from oncoprompt.study.volume import read_volume
 
@@ -61,6 +61,10 @@ class Anatomy:
     def volume_ml(self) -> float:
         """Volume of the organ in millilitres."""
         return float(np.count_nonzero(self.mask)) * self.grid.voxel_volume_ml
+
+    def on(self, grid: Grid) -> NDArray[np.bool_]:
+        """The mask on another grid: where interpolation gives more than a half."""
+        return resample(self.mask.astype(np.float32), self.grid, grid) > 0.5
 
     def touches(self, box: Box) -> bool:
         """Whether any of the organ lies in a box."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, label
+from scipy.ndimage import label
 from scipy.spatial.distance import pdist, squareform
 
 from oncoprompt.errors import InputError
 from oncoprompt.geometry import mask_bounds
+from oncoprompt.prompts.corrections import innermost
 from oncoprompt.prompts.simulate import jitter_box
 from oncoprompt.prompts.slice_box import SliceBox
 
@@ -90,9 +91,7 @@ def correcting_click(answer: Mask, target: Mask) -> tuple[tuple[float, float], b
     parts, count = label(answer ^ target, structure=np.ones((3, 3)))
     if not count:
         return None
-    largest = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
-    depth = distance_transform_edt(np.pad(largest, 1))[1:-1, 1:-1]
-    y, x = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    y, x = innermost(parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:])))
     return (float(x), float(y)), bool(target[y, x])
 
 

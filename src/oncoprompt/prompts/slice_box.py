@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from oncoprompt.geometry import mask_bounds
+
 SliceBox = tuple[float, float, float, float]
 
 
 def mask_box(mask: NDArray[np.bool_]) -> SliceBox | None:
     """Tight half-open box around a mask [H, W]; None where it is empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
+    if not mask.any():
         return None
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+    (y0, y1), (x0, x1) = mask_bounds(mask).tolist()
+    return float(x0), float(y0), float(x1), float(y1)
 
 
 def grown(box: SliceBox, margin: float, shape: tuple[int, int]) -> SliceBox:

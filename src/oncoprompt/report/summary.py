@@ -40,21 +40,26 @@ class Provenance(Protocol):
     def timings_s(self) -> Mapping[str, float]: ...
 
 
-class Segmented(Protocol):
-    """What is told of a segmentation; `inference.Segmentation` is one."""
+class Answered(Protocol):
+    """What is told of every answer of a model."""
 
     @property
     def grid(self) -> Grid: ...
     @property
-    def lesions(self) -> Sequence[Lesion]: ...
-    @property
     def provenance(self) -> Provenance: ...
+    @property
+    def warnings(self) -> Sequence[str]: ...
+
+
+class Segmented(Answered, Protocol):
+    """What is told of a segmentation; `inference.Segmentation` is one."""
+
+    @property
+    def lesions(self) -> Sequence[Lesion]: ...
     @property
     def calibrated(self) -> bool: ...
     @property
     def interval_share(self) -> float | None: ...
-    @property
-    def warnings(self) -> Sequence[str]: ...
     def volume_ml(self, region: str) -> float: ...
     def volume_interval_ml(self, region: str) -> tuple[float, float] | None: ...
     def count(self, region: str) -> int: ...
@@ -66,7 +71,6 @@ def summarise(study: Study, segmentation: Segmented, prompts: Sequence[Mapping[s
     ``volume_interval_ml`` holds the true volume in a share ``interval_share`` of studies; null without calibration.
     Of CT there is one region, "tumour".
     """
-    provenance, grid = segmentation.provenance, segmentation.grid
     told = told_regions(study.channels)
     summary = {
         "study": study.name,
@@ -92,6 +96,15 @@ def summarise(study: Study, segmentation: Segmented, prompts: Sequence[Mapping[s
             }
             for lesion in segmentation.lesions
         ],
+        **origin(segmentation, prompts),
+    }
+    return {name: plain(value) for name, value in summary.items()}
+
+
+def origin(segmentation: Answered, prompts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The end of every summary: prompts, model, timings (s), grid and version."""
+    provenance, grid = segmentation.provenance, segmentation.grid
+    return {
         "prompts": list(prompts),
         "model": {"name": provenance.model, "weights_sha256": provenance.weights_sha256},
         "timings_s": {step: round(seconds, 3) for step, seconds in provenance.timings_s.items()},
@@ -103,7 +116,6 @@ def summarise(study: Study, segmentation: Segmented, prompts: Sequence[Mapping[s
         },
         "version": provenance.version,
     }
-    return {name: plain(value) for name, value in summary.items()}
 
 
 def _rounded(interval: tuple[float, float] | None) -> list[float] | None:

@@ -5,28 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from oncoprompt.geometry import Grid
-from oncoprompt.report.summary import Provenance, plain
+from oncoprompt.report.summary import Answered, origin, plain
 from oncoprompt.study import Study
 
 
-class SegmentedTargets(Protocol):
+class SegmentedTargets(Answered, Protocol):
     """What is told of targets; `inference.TargetSegmentation` is one."""
 
     @property
-    def grid(self) -> Grid: ...
-    @property
     def count(self) -> int: ...
-    @property
-    def provenance(self) -> Provenance: ...
     @property
     def plane(self) -> str: ...
     @property
     def channels(self) -> Sequence[str]: ...
     @property
     def intensities(self) -> Mapping[str, Any]: ...
-    @property
-    def warnings(self) -> Sequence[str]: ...
     def voxels(self, number: int) -> int: ...
     def volume_ml(self, number: int) -> float | None: ...
     def area_mm2(self, number: int) -> float | None: ...
@@ -39,7 +32,6 @@ def summarise_targets(
 
     ``volume_ml`` is null for pictures, whose pixels have no size, and ``area_mm2`` for these and for volumes.
     """
-    provenance, grid = segmentation.provenance, segmentation.grid
     summary = {
         "study": study.name,
         "channels": list(segmentation.channels),
@@ -56,16 +48,7 @@ def summarise_targets(
         ],
         "probabilities": "uncalibrated",
         "warnings": list(segmentation.warnings),
-        "prompts": list(prompts),
-        "model": {"name": provenance.model, "weights_sha256": provenance.weights_sha256},
-        "timings_s": {step: round(seconds, 3) for step, seconds in provenance.timings_s.items()},
-        "grid": {
-            "shape": grid.shape,
-            "spacing_mm": grid.spacing_mm,
-            "axis_codes": grid.axis_codes,
-            "affine": grid.affine,
-        },
-        "version": provenance.version,
+        **origin(segmentation, prompts),
     }
     return {name: plain(value) for name, value in summary.items()}
 

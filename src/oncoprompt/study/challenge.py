@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oncoprompt.errors import InputError
-from oncoprompt.geometry import Grid
+from oncoprompt.geometry import Grid, mask_bounds
 from oncoprompt.study.channels import COLOURS
 from oncoprompt.study.npz_file import read_arrays
 from oncoprompt.study.slices import SliceStack
@@ -131,8 +131,7 @@ def boxes_around(labels: NDArray[np.generic]) -> tuple[ChallengeBox, ...]:
     boxes = []
     for label in np.unique(labels):
         if label:
-            z, y, x = (np.flatnonzero((labels == label).any(axis=other)) for other in ((1, 2), (0, 2), (0, 1)))
-            x0, y0, x1, y1, z0, z1 = (int(v) for v in (x[0], y[0], x[-1] + 1, y[-1] + 1, z[0], z[-1] + 1))
+            (z0, z1), (y0, y1), (x0, x1) = mask_bounds(labels == label).tolist()
             boxes.append(ChallengeBox(x0, y0, x1, y1, z0, z1, (z0 + z1 - 1) // 2))
     return tuple(boxes)
 

@@ -1,11 +1,17 @@
 """What of a channel is head or body and what is air, and its intensities there."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oncoprompt.geometry import mask_bounds
+
+if TYPE_CHECKING:
+    from oncoprompt.study.study import Study
 
 _PADDING_SHARE = 0.1
 _BODY_HU = -500.0
@@ -44,3 +50,16 @@ def find_foreground(array: NDArray[np.float32], channel: str = "") -> Foreground
     inside = foreground_mask(array, channel)
     values = array[inside]
     return Foreground(float(values.mean()), max(float(values.std()), 1e-6), mask_bounds(inside))
+
+
+class Foregrounds:
+    """Foregrounds of a study's channels, kept for the study that was asked about last."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Study, dict[str, Foreground]] | None = None
+
+    def of(self, study: Study) -> dict[str, Foreground]:
+        """The foreground of each channel."""
+        if self._last is None or self._last[0] is not study:
+            self._last = (study, {name: find_foreground(array, name) for name, array in study.channels.items()})
+        return self._last[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from oncoprompt.training.case_items import CaseItems
 from oncoprompt.training.config import DataSection
 from oncoprompt.training.feed import ItemSource
 from oncoprompt.training.items import ItemConfig, SyntheticItems
+from oncoprompt.training.kept import Kept
 from oncoprompt.training.mixed_items import MixedItems
 
 logger = logging.getLogger("oncoprompt.training")
@@ -63,7 +63,7 @@ class CohortCases(Sequence[LabelledCase]):
     def __init__(self, cases: Sequence[Case], kept: int) -> None:
         self._cases = cases
         self._kept = kept
-        self._packed: OrderedDict[int, PackedCase] = OrderedDict()
+        self._packed: Kept[PackedCase] = Kept(kept)
 
     def __len__(self) -> int:
         return len(self._cases)
@@ -78,12 +78,7 @@ class CohortCases(Sequence[LabelledCase]):
         """A case, as if it had always been packed; raises InputError with its name where it cannot be read."""
         if isinstance(index, slice):
             return CohortCases(self._cases[index], self._kept)
-        if index not in self._packed:
-            self._packed[index] = _read(self._cases[index])
-            while len(self._packed) > self._kept:
-                self._packed.popitem(last=False)
-        self._packed.move_to_end(index)
-        return self._packed[index].unpacked()
+        return self._packed.get(index, lambda: _read(self._cases[index])).unpacked()
 
 
 @dataclass(frozen=True)

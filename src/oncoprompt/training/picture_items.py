@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 
-import cc3d
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 
+from oncoprompt.geometry import mask_bounds
 from oncoprompt.methods.medsam.frame import Frame, prompt_maps, standardise
 from oncoprompt.methods.medsam.slice_model import SlicePrompt
+from oncoprompt.prompts.corrections import middles_of_errors
 from oncoprompt.synthesis.pictures import PictureWithTarget, StudySlices, random_picture
 from oncoprompt.synthesis.pictures.noise import smooth_noise, warped
 from oncoprompt.training.slice_loss import SliceLoss, mask_loss
@@ -89,7 +89,7 @@ class SyntheticPictures:
         if draw < config.correction_share:
             answer = faulty(rng, truth)
             maps[3] = torch.from_numpy(np.where(answer, 1.0, -1.0).astype(np.float32))
-            _mark(maps, error_clicks(rng, answer, truth, int(rng.integers(0, 4))), truth)
+            _mark(maps, error_clicks(answer, truth, int(rng.integers(0, 4))), truth)
         elif draw < config.correction_share + config.click_share:
             at = rng.integers(0, truth.shape[0], (int(rng.integers(1, 4)), 2))
             _mark(maps, at, truth)
@@ -107,8 +107,7 @@ def picture_loss(model: nn.Module, batch: PictureBatch) -> SliceLoss:
 
 def drawn_box(rng: np.random.Generator, mask: NDArray[np.bool_], jitter: float) -> tuple[float, float, float, float]:
     """The box (x0, y0, x1, y1) of a mask, each side moved by up to ``jitter`` of its length, kept on the picture."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    edges = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float64)
+    edges = mask_bounds(mask)[::-1].T.ravel().astype(np.float64)
     sides = np.tile(edges[2:] - edges[:2], 2)
     x0, y0, x1, y1 = edges + rng.uniform(-jitter, jitter, 4) * sides
     high, wide = mask.shape
@@ -128,18 +127,9 @@ def faulty(rng: np.random.Generator, truth: NDArray[np.bool_]) -> NDArray[np.boo
     return np.asarray(answer)
 
 
-def error_clicks(
-    rng: np.random.Generator, answer: NDArray[np.bool_], truth: NDArray[np.bool_], count: int
-) -> NDArray[np.int64]:
+def error_clicks(answer: NDArray[np.bool_], truth: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
     """Up to ``count`` points (x, y) deep in the largest connected errors."""
-    parts = cc3d.connected_components(answer ^ truth, connectivity=8)
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    points = []
-    for part in np.argsort(-sizes)[:count]:
-        if sizes[part] >= 4:
-            y, x = np.unravel_index(int(distance_transform_edt(parts == part).argmax()), truth.shape)
-            points.append((int(x), int(y)))
+    points = [(x, y) for y, x in middles_of_errors(answer, truth, count, least=4)]
     return np.array(points, dtype=np.int64).reshape(-1, 2)
 
 

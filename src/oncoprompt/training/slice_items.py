@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -14,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oncoprompt.errors import InputError
+from oncoprompt.geometry import mask_bounds
+from oncoprompt.training.kept import Kept, case_order
 from oncoprompt.training.slice_stack import LabelledSlices, SliceCase, cleaned
 
 Prompt = Literal["box", "point", "words"]
@@ -98,8 +99,7 @@ class SliceItems:
         self.cases = tuple(cases)
         self.config = config
         self.seed = seed
-        self._kept = kept
-        self._stacks: OrderedDict[int, LabelledSlices] = OrderedDict()
+        self._stacks: Kept[LabelledSlices] = Kept(kept)
 
     def item(self, index: int) -> SliceItem:
         """Item ``index``; raises InputError with the name of a case that cannot be used."""
@@ -125,9 +125,10 @@ class SliceItems:
 
     def _stack_for(self, index: int) -> LabelledSlices:
         position, count = index // self.config.slices_in_a_row, len(self.cases)
-        order = _order(count, self.seed, position // count)
+        order = case_order(count, self.seed, position // count)
         for step in range(count):
-            stack = self._stack(int(order[(position + step) % count]))
+            number = int(order[(position + step) % count])
+            stack = self._stacks.get(number, partial(self._read, number))
             if len(stack.labels):
                 return stack
         raise InputError(
@@ -135,20 +136,14 @@ class SliceItems:
             "Lower data.options.least_pixels and least_voxels."
         )
 
-    def _stack(self, number: int) -> LabelledSlices:
-        """A cleaned case, read or remembered."""
-        if number not in self._stacks:
-            config = self.config
-            try:
-                slices = self.cases[number].read()
-                stack = cleaned(slices, config.least_pixels, config.least_voxels, config.instances)
-            except InputError as error:
-                raise InputError(f"Case '{self.cases[number].name}' cannot be used: {error}") from error
-            self._stacks[number] = stack
-            while len(self._stacks) > self._kept:
-                self._stacks.popitem(last=False)
-        self._stacks.move_to_end(number)
-        return self._stacks[number]
+    def _read(self, number: int) -> LabelledSlices:
+        """A cleaned case."""
+        config = self.config
+        try:
+            slices = self.cases[number].read()
+            return cleaned(slices, config.least_pixels, config.least_voxels, config.instances)
+        except InputError as error:
+            raise InputError(f"Case '{self.cases[number].name}' cannot be used: {error}") from error
 
     def _words(self, rng: np.random.Generator, stack: LabelledSlices, label: int) -> str | None:
         if self.config.prompt != "words":
@@ -166,17 +161,10 @@ def moved_box(
 
     No side moves inwards by more than a quarter of the box, so that what is left still shows the target.
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    edges = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float64)
+    edges = mask_bounds(mask)[::-1].T.ravel().astype(np.float64)
     sides, sizes = np.tile(edges[2:] - edges[:2], 2), np.tile([mask.shape[1], mask.shape[0]], 2)
     outwards = rng.integers(-config.inwards_px, config.outwards_px + 1, 4) * sizes / JITTER_SIDE
     outwards += rng.uniform(-config.jitter, config.jitter, 4) * sides
     moved = edges + np.maximum(outwards, -sides / 4) * np.array([-1, -1, 1, 1])
     x0, y0, x1, y1 = np.clip(moved, 0, sizes).tolist()
     return x0, y0, x1, y1
-
-
-@lru_cache(maxsize=4)
-def _order(count: int, seed: int, time: int) -> NDArray[np.int64]:
-    """The order of cases the ``time``-th time round."""
-    return np.random.default_rng([seed, 1, time]).permutation(count)

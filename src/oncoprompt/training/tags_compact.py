@@ -7,10 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-import cc3d
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,6 +20,7 @@ from oncoprompt.methods.msm_seg.region import click_maps
 from oncoprompt.methods.msm_seg.tensors import PromptMaps
 from oncoprompt.methods.tags.compact import CompactPrompt, CompactTags, CompactTagsConfig, CompactTagsOutput
 from oncoprompt.methods.tags.word_adapter import similarity
+from oncoprompt.prompts.corrections import middles_of_errors
 from oncoprompt.training.config import TrainingConfig
 from oncoprompt.training.recipe import Recipe
 from oncoprompt.training.tags_items import TagsItem, TagsItemConfig, TagsItems
@@ -140,15 +139,8 @@ def _prompt(item: TagsItem, clicks: Tensor) -> CompactPrompt:
 
 def _corrections(answer: Tensor, truth: Tensor) -> Tensor:
     """Click maps ``[2, D, H, W]`` of clicks in the middle of the largest connected errors."""
-    wrong = (answer ^ truth).cpu().numpy()
-    parts = cc3d.connected_components(wrong, connectivity=26)
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    clicks = []
-    for part in np.argsort(-sizes)[:_CORRECTIONS]:
-        if sizes[part] < 8:
-            break
-        place = np.unravel_index(int(distance_transform_edt(parts == part).argmax()), wrong.shape)
-        clicks.append((np.array(place[::-1]), bool(truth[place])))
+    target = truth.cpu().numpy()
+    places = middles_of_errors(answer.cpu().numpy(), target, _CORRECTIONS, least=8)
+    clicks = [(np.array(place[::-1]), bool(target[place])) for place in places]
     shape = (answer.shape[0], answer.shape[1], answer.shape[2])
     return click_maps(clicks, shape).to(answer.device)

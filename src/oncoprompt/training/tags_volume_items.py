@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from oncoprompt.geometry import mask_bounds
 from oncoprompt.methods.tags.phrases import KINDS
 from oncoprompt.methods.tags.tensors import NEGATIVE, POSITIVE
 from oncoprompt.prompts import jitter_box, random_clicks
+from oncoprompt.training.kept import Kept, case_order
 from oncoprompt.training.tags_cases import AnatomySource, CaseSource, OrganCase, OrganCohort, read_organ_case
 from oncoprompt.training.tags_crops import Crop, CropChange, cut, random_centre, tumour_centre
 
@@ -50,7 +50,7 @@ class VolumeItemConfig:
     `anywhere_clicks` anywhere, all alike. With `labelled_clicks` they are up to so many, positive in the tumour and
     negative outside, and half of the times up to `corrections` more where the network errs; there may be a box and
     words, and `wrong_words_share` of the items ask for the tumour of another organ, which is not there.
-    clip: folder of CLIP's text tower, by default the user's. dataset_words: the organ is called by its data set.
+    clip: folder of CLIP, by default the user's. dataset_words: the organ is called by its data set.
     double_softmax: in the focal loss, as published. flat_turns: quarter turns in the plane of the slices.
     """
 
@@ -122,16 +122,16 @@ class VolumeItems:
         if not sources:
             raise InputError("There is no labelled case to train on.")
         self.sources, self.config, self.texts = tuple(sources), config, texts
-        self._seed, self._kept, self._augment = seed, kept, augment
+        self._seed, self._augment = seed, augment
         self._organs = {source.words: source.organ for source in sources if source.words in texts}
-        self._read: OrderedDict[int, OrganCase] = OrderedDict()
+        self._cases: Kept[OrganCase] = Kept(kept)
 
     def item(self, index: int) -> VolumeItem:
         """Item `index`; raises InputError with the name of a case that cannot be used."""
         rng = np.random.default_rng([self._seed, index])
         count = len(self.sources)
-        number = int(_order(count, self._seed, index // count)[index % count]) if self._augment else index % count
-        case = self._case(number)
+        number = int(case_order(count, self._seed, index // count)[index % count]) if self._augment else index % count
+        case = self._cases.get(number, partial(self._read, number))
         channel = str(rng.choice(list(case.channels))) if self._augment else next(iter(case.channels))
         crop = self._crop(case, self.sources[number].organ, channel, rng)
         return self._asked(case.words, crop, rng)
@@ -191,26 +191,15 @@ class VolumeItems:
         places = np.concatenate([found for found, _ in clicks]) if clicks else np.zeros((0, 3), dtype=np.int64)
         return places, np.concatenate([np.zeros(0, np.int64), *(np.full(len(found), label) for found, label in clicks)])
 
-    def _case(self, number: int) -> OrganCase:
-        if number not in self._read:
-            source = self.sources[number]
-            try:
-                self._read[number] = read_organ_case(source, self.config.anatomy)
-            except (InputError, OSError) as error:
-                raise InputError(f"Case '{source.case.name}' cannot be used: {error}") from error
-            while len(self._read) > self._kept:
-                self._read.popitem(last=False)
-        self._read.move_to_end(number)
-        return self._read[number]
+    def _read(self, number: int) -> OrganCase:
+        source = self.sources[number]
+        try:
+            return read_organ_case(source, self.config.anatomy)
+        except (InputError, OSError) as error:
+            raise InputError(f"Case '{source.case.name}' cannot be used: {error}") from error
 
 
 def _box(tumour: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.int64]:
     """The box around the tumour, each side moved by up to a tenth of its length."""
     d, h, w = tumour.shape
     return jitter_box(mask_bounds(tumour > 0), 0.1, rng, (d, h, w))
-
-
-@lru_cache(maxsize=4)
-def _order(count: int, seed: int, time: int) -> NDArray[np.int64]:
-    """The order of cases the `time`-th time round."""
-    return np.random.default_rng([seed, 1, time]).permutation(count)

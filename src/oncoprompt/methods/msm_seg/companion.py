@@ -2,70 +2,21 @@
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from oncoprompt.methods.msm_seg.compact import Merge, ResidualBlock, space_to_depth
-from oncoprompt.methods.msm_seg.config import ROLES, role_index
-from oncoprompt.methods.msm_seg.mf_decoder import REGIONS, nest, unpack
+from oncoprompt.methods.msm_seg.prompted_trunk import PromptedTrunk
 from oncoprompt.methods.msm_seg.tensors import PromptMaps
-from oncoprompt.nn.conv import PointwiseConv
 
-CUBE = (2, 2, 2)
-SUBVOXELS = 8
 PROMPT_MAPS = 3
 
 
-class Companion(nn.Module):
-    """The compact trunk with box and clicks among its inputs, read out at once, without memory or query tokens.
-
-    The first convolution is linear, so what the images give to it is computed once (`encode`) and what the prompts give
-    is added later (`decode`). Channels are a set, as in the compact backbone.
-    """
+class Companion(PromptedTrunk):
+    """The compact trunk with box and clicks among its inputs, read out at once, without memory or query tokens."""
 
     def __init__(self, widths: Sequence[int]) -> None:
-        super().__init__()
-        w2, w4, w8, w16 = widths
-        self.stem = nn.Parameter(torch.randn(len(ROLES), w2, SUBVOXELS, 3, 3, 3) / (SUBVOXELS * 27) ** 0.5)
-        self.prompt_stem = nn.Parameter(torch.zeros(w2, PROMPT_MAPS * SUBVOXELS, 3, 3, 3))
-        self.norm2 = nn.GroupNorm(8, w2)
-        self.down4 = nn.Conv3d(w2, w4, 3, stride=2, padding=1)
-        self.block4, self.second4 = ResidualBlock(w4), ResidualBlock(w4)
-        self.down8 = nn.Conv3d(w4, w8, 3, stride=2, padding=1)
-        self.block8, self.second8 = ResidualBlock(w8), ResidualBlock(w8)
-        self.down16 = nn.Conv3d(w8, w16, 3, stride=2, padding=1)
-        self.block16 = nn.Sequential(ResidualBlock(w16), ResidualBlock(w16))
-        self.merge8 = Merge(w16, w8)
-        self.merge4 = Merge(w8, w4)
-        self.merge2 = Merge(w4, w2)
-        self.norm = nn.GroupNorm(8, w2)
-        self.head = PointwiseConv(w2, REGIONS * SUBVOXELS)
-        # tumour is rare
-        nn.init.constant_(self.head.get_parameter("bias"), -2.0)
-
-    def encode(self, images: Tensor, roles: Sequence[str]) -> Tensor:
-        """images [B, M, D, H, W], sizes multiples of 8 -> the images' part of the first features [B, C, D/2, H/2, W/2].
-
-        It is scaled by 2 / sqrt(M), as in the compact backbone.
-        """
-        b, m = images.shape[:2]
-        index = torch.tensor([role_index(role) for role in roles], device=images.device)
-        cubes = space_to_depth(images.flatten(0, 1)).unflatten(0, (b, m)).flatten(1, 2)
-        weight = self.stem[index].transpose(0, 1).flatten(1, 2) * (2 / m**0.5)
-        features: Tensor = functional.conv3d(cubes, weight, padding=1)
-        return features
+        super().__init__(widths, PROMPT_MAPS)
 
     def decode(self, features: Tensor, prompt: PromptMaps | None = None) -> Tensor:
         """Features of `encode` and prompts -> nested logits [B, 3, D, H, W] (WT, TC, ET)."""
-        x2 = features
-        if prompt is not None:
-            maps = prompt.stacked()
-            drawn = space_to_depth(maps.flatten(0, 1)).unflatten(0, maps.shape[:2]).flatten(1, 2)
-            x2 = x2 + functional.conv3d(drawn, self.prompt_stem, padding=1)
-        x4 = self.second4(self.block4(self.down4(functional.leaky_relu(self.norm2(x2)))))
-        x8 = self.second8(self.block8(self.down8(functional.leaky_relu(x4))))
-        x16 = self.block16(self.down16(functional.leaky_relu(x8)))
-        y2 = self.merge2(x2, self.merge4(x4, self.merge8(x8, x16)))
-        packed: Tensor = self.head(functional.leaky_relu(self.norm(y2)))
-        return nest(unpack(packed.unflatten(1, (REGIONS, SUBVOXELS)), CUBE))
+        x2, x4, x8, x16 = self.down(features, None if prompt is None else prompt.stacked())
+        return self.read_out(self.merge2(x2, self.merge4(x4, self.merge8(x8, x16))))

@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oncoprompt.errors import InputError
-from oncoprompt.geometry import Grid, resample
+from oncoprompt.geometry import Grid
 from oncoprompt.methods.interface import Encoding, Prompt, RegionProbabilities
 from oncoprompt.methods.msm_seg.holes import fill_holes
-from oncoprompt.methods.msm_seg.region import RegionPolicy, box_map, click_maps, standardise
+from oncoprompt.methods.msm_seg.region import RegionPolicy
 from oncoprompt.methods.msm_seg.tensors import PromptMaps
-from oncoprompt.methods.region_method import HasLogits, box_on, on_study, region_grid, region_images
+from oncoprompt.methods.region_method import HasLogits, drawn_prompts, on_study, region_grid, region_images, z_scores
 from oncoprompt.methods.tags.compact import CompactPrompt
-from oncoprompt.methods.tags.intensities_ct import standardise_ct
+from oncoprompt.methods.tags.intensities import COMPACT_CT
 from oncoprompt.methods.tags.vocabulary import ANY_TUMOUR, HEALTHY, concept_of
-from oncoprompt.prompts import Anatomy, Box, Click, Text
+from oncoprompt.prompts import Anatomy, Text
 from oncoprompt.study import Study
-from oncoprompt.study.foreground import Foreground, find_foreground
+from oncoprompt.study.foreground import Foregrounds
 
 SEARCH_CT = RegionPolicy(most_voxels=1 << 20, finest_mm=3.0)
 """A whole CT is looked at in voxels of 3 mm, however long it is."""
@@ -81,7 +81,7 @@ class CompactTagsMethod:
         self._network = network
         network.to(device)
         network.eval()
-        self._foreground: tuple[Study, dict[str, Foreground]] | None = None
+        self._foregrounds = Foregrounds()
 
     def check(self, prompts: Sequence[Prompt]) -> None:
         """Raises InputError for words that are not known, and for two phrases."""
@@ -93,15 +93,11 @@ class CompactTagsMethod:
         Raises InputError for a study that mixes CT with other channels.
         """
         ct = is_ct(study)
-        foreground = self._foreground_of(study)
+        foreground = self._foregrounds.of(study)
         policy = SEARCH_CT if ct and region is None else RegionPolicy()
         grid = region_grid(study, region, policy, foreground)
         images = region_images(study, grid)
-        if ct:
-            images = standardise_ct(images)
-        else:
-            mean = torch.tensor([f.mean for f in foreground.values()])
-            images = standardise(images, mean, torch.tensor([f.deviation for f in foreground.values()]))
+        images = torch.from_numpy(COMPACT_CT.standardise(images.numpy())) if ct else z_scores(images, foreground)
         tensor, roles = images[None].to(self._device), tuple(study.channels)
         if max(tensor.shape[2:]) > MOST_VOXELS:
             return Encoding(grid, _Look(tensor, roles, None), SEEN)
@@ -117,12 +113,12 @@ class CompactTagsMethod:
         """
         look: _Look = encoding.features
         concept = asked_concept(prompts)
-        maps = torch.from_numpy(self._drawn(prompts, encoding.region)).to(self._device)
+        maps = self._drawn(prompts, encoding.region).to(self._device)
         if concept == HEALTHY:
-            logits = np.full((3, *maps.shape[1:]), _NOTHING, dtype=np.float32)
+            logits = np.full((3, *maps.shape[2:]), _NOTHING, dtype=np.float32)
         else:
             with torch.inference_mode():
-                logits = self._answer(look, maps[None], concept)[0].float().cpu().numpy()
+                logits = self._answer(look, maps, concept)[0].float().cpu().numpy()
         if is_ct(study):
             logits[1:] = _NOTHING
         return on_study(fill_holes(logits), encoding.region, study.grid)
@@ -151,22 +147,14 @@ class CompactTagsMethod:
             raise TypeError("a window has one answer")
         return found
 
-    def _drawn(self, prompts: Sequence[Prompt], grid: Grid) -> NDArray[np.float32]:
-        """Maps [4, D, H, W] of boxes, positive and negative clicks, and anatomy."""
-        shape = (grid.shape[2], grid.shape[1], grid.shape[0])
-        boxes = [box_on(p, grid) for p in prompts if isinstance(p, Box)]
-        clicks = [(grid.to_voxels(np.asarray(p.point_mm)), p.positive) for p in prompts if isinstance(p, Click)]
-        anatomy = np.zeros((1, *shape), dtype=np.float32)
+    def _drawn(self, prompts: Sequence[Prompt], grid: Grid) -> Tensor:
+        """Maps [1, 4, D, H, W] of boxes, positive and negative clicks, and anatomy."""
+        drawn = drawn_prompts(prompts, grid).stacked()
+        anatomy = np.zeros(drawn.shape[2:], dtype=np.float32)
         for prompt in prompts:
             if isinstance(prompt, Anatomy):
-                mask = resample(prompt.mask.astype(np.float32), prompt.grid, grid).transpose(2, 1, 0)
-                np.maximum(anatomy[0], mask > 0.5, out=anatomy[0])
-        return np.concatenate([box_map(boxes, shape).numpy(), click_maps(clicks, shape).numpy(), anatomy])
-
-    def _foreground_of(self, study: Study) -> dict[str, Foreground]:
-        if self._foreground is None or self._foreground[0] is not study:
-            self._foreground = (study, {name: find_foreground(a, name) for name, a in study.channels.items()})
-        return self._foreground[1]
+                np.maximum(anatomy, prompt.on(grid).transpose(2, 1, 0), out=anatomy)
+        return torch.cat([drawn, torch.from_numpy(anatomy)[None, None]], dim=1)
 
 
 def is_ct(study: Study) -> bool:

@@ -54,6 +54,9 @@ KiTS21, LiTS and the MSD pancreas, as the released code has them."""
 ANY_CT = _ct(-100.0, 250.0, 75.0, 101.0)
 """CT of no named organ: soft tissue, with the mean and deviation of values spread evenly over the window."""
 
+COMPACT_CT = Intensities(-150.0, 250.0, 50.0, 100.0, -150.0)
+"""CT as TAGS compact is shown it: all soft tissue with every contrast phase lies within the window."""
+
 _WORDS = MappingProxyType(
     {
         "kidney": r"kidneys?|renal|kits(19|21|23)?",

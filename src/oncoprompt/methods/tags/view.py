@@ -63,10 +63,8 @@ class View:
         return np.asarray(np.any([resample(part.mask, part.grid, grid, order=0) for part in anatomy], axis=0))
 
     def _mask(self, crop: Grid, anatomy: Sequence[Anatomy]) -> NDArray[np.float32]:
-        parts = [(part.mask, part.grid) for part in anatomy]
-        if not parts and not self.is_ct:
-            parts = [(self.foreground, self.study.grid)]
+        parts = anatomy if anatomy or self.is_ct else [Anatomy(self.foreground, self.study.grid)]
         out = np.zeros(crop.shape, dtype=np.float32)
-        for mask, grid in parts:
-            np.maximum(out, resample(mask.astype(np.float32), grid, crop) > 0.5, out=out)
+        for part in parts:
+            np.maximum(out, part.on(crop), out=out)
         return out
