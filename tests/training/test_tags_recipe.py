@@ -1,5 +1,6 @@
 """Full-size TAGS at toy size, published and plus, trained on data sets laid out as theirs."""
 
+import shutil
 import tomllib
 from collections import Counter
 from dataclasses import asdict, replace
@@ -11,6 +12,7 @@ import torch
 from monai.losses import DiceCELoss
 
 from methods.tags.tiny_text_tower import write_text_tower
+from methods.tags.tiny_whole_clip import write_whole_clip
 from oncoprompt.cli.validation import validator
 from oncoprompt.cohort import read_cohort, split_cohort
 from oncoprompt.errors import InputError, WeightsError
@@ -328,3 +330,19 @@ def test_a_committed_configuration_trains(data, tmp_path, path):
     run = TrainingConfig.from_mapping(settings)
     recipe = build(run)
     assert fit(run, recipe.model, recipe.items, recipe.loss, tmp_path).step == 1
+
+
+def test_a_network_that_looks_with_clips_image_tower_trains_and_needs_the_tower_again(data, tmp_path, monkeypatch):
+    write_whole_clip(tmp_path / "clip-vit-large-patch14")
+    (tmp_path / "sam.pth").write_bytes((data / "sam.pth").read_bytes())
+    monkeypatch.setenv("ONCOPROMPT_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = config(data, PLUS, model={"options": SMALL | {"image_semantics": 2}})
+    recipe = build(settings)
+    fit(settings, recipe.model, recipe.items, recipe.loss, tmp_path)
+    assert recipe.model.get_parameter("encoder.semantics.weight").abs().sum() > 0
+    weights = tmp_path / f"{PLUS}.safetensors"
+    assert load_tags(PLUS, weights, torch.device("cpu")).name == PLUS
+    shutil.rmtree(tmp_path / "clip-vit-large-patch14")
+    with pytest.raises(WeightsError, match="CLIP's image tower is missing"):
+        load_tags(PLUS, weights, torch.device("cpu"))

@@ -13,7 +13,7 @@ from oncoprompt.mapping import updated
 from oncoprompt.methods.medsam.models import slice_models
 from oncoprompt.methods.msm_seg.checkpoint import load_own, read_checkpoint
 from oncoprompt.methods.tags.config import TagsConfig
-from oncoprompt.methods.tags.models import tags_config
+from oncoprompt.methods.tags.models import image_tower, tags_config
 from oncoprompt.methods.tags.names import PLUS
 from oncoprompt.methods.tags.network import TagsNetwork
 from oncoprompt.methods.tags.sam_weights import read_sam_encoder
@@ -34,7 +34,7 @@ def build_tags_recipe(config: TrainingConfig) -> Recipe:
     The encoder starts from SAM's ViT-B: `model.weights`, or its published file in the user's folders; where
     `model.weights` are an earlier run's, the whole network goes on from them. Its blocks are computed again in the
     backward pass. Raises InputError for settings that do not go together or cannot be read, WeightsError for weights
-    and CLIP's text tower where they are missing or do not fit.
+    and CLIP's towers where they are missing or do not fit.
     """
     if (config.adaptation.kind, config.mixing.kind) != ("none", "none"):
         raise InputError(f"{_ORIGIN}: adaptation and mixing are for MSM-Seg; '{config.model.name}' takes neither.")
@@ -42,7 +42,7 @@ def build_tags_recipe(config: TrainingConfig) -> Recipe:
     sizes = updated(tags_config(config.model.name), config.model.options, _ORIGIN, "model.options")
     sources = [source for cohort in organ_cohorts(config, items) for source in case_sources(cohort)]
     torch.manual_seed(config.run.seed)
-    network = TagsNetwork(sizes)
+    network = TagsNetwork(sizes, image_tower(sizes, Path(items.clip) if items.clip is not None else None))
     _start(network, config)
     network.encoder.checkpointing = True
     texts = text_matrices(sources, sizes, items)

@@ -16,7 +16,8 @@ class TagsConfig:
     that starts at 0. zero_adapters: spatial adapters end in a linear layer of zeros instead of a ReLU. mean_slices: the
     depth convolution starts as a mean, its embedding at 0, instead of at random and at 1. labelled_clicks: positive and
     negative clicks and box corners have embeddings of their own. text_in_decoder: the text is a token of the prompt
-    encoder, and its similarity map goes to the decoder.
+    encoder, and its similarity map goes to the decoder. image_semantics: in so many axial slices of a crop CLIP's image
+    tower looks, too, and what it sees is added to the tokens by a linear layer that starts at 0; 0: it does not look.
     """
 
     width: int = 768
@@ -33,6 +34,7 @@ class TagsConfig:
     mean_slices: bool = False
     labelled_clicks: bool = False
     text_in_decoder: bool = False
+    image_semantics: int = 0
 
     def __post_init__(self) -> None:
         if self.width % self.heads or not self.stages or self.stages[-1] != self.depth:
@@ -40,6 +42,8 @@ class TagsConfig:
                 f"TAGS needs a width that its heads divide and a last stage after its last block. Found: width "
                 f"{self.width}, heads {self.heads}, depth {self.depth}, stages {self.stages}."
             )
+        if self.image_semantics < 0:
+            raise InputError(f"TAGS cannot look at {self.image_semantics} slices. Give image_semantics from 0 on.")
 
     @classmethod
     def faithful(cls) -> "TagsConfig":

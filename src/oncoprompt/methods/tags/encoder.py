@@ -5,12 +5,12 @@ from collections import OrderedDict
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from oncoprompt.errors import InputError
+from oncoprompt.errors import InputError, WeightsError
 from oncoprompt.methods.tags.adapter import AlignmentAdapter, SpatialAdapter
 from oncoprompt.methods.tags.attention import WindowAttention
 from oncoprompt.methods.tags.config import TagsConfig
 from oncoprompt.methods.tags.patch_embedding import VOXELS, PatchEmbedding, TokenPositions
-from oncoprompt.methods.tags.tensors import TagsFeatures
+from oncoprompt.methods.tags.tensors import TagsFeatures, Tower
 from oncoprompt.methods.tags.windows import Windows
 from oncoprompt.nn.norm import ChannelLayerNorm
 
@@ -74,6 +74,10 @@ class TagsEncoder(nn.Module):
         self.checkpointing = checkpointing
         self.patch_embedding = PatchEmbedding(config.width, config.mean_slices)
         self.positions = TokenPositions(config.positions, config.width, 0.0 if config.mean_slices else 1.0)
+        self.semantics: nn.Linear | None = None
+        if config.image_semantics:
+            self.semantics = nn.Linear(config.width, config.width, bias=False)
+            nn.init.zeros_(self.semantics.weight)
         # SAM's global blocks are those after which TAGS takes its features
         whole_image = 4 * config.positions - 1
         self.blocks = nn.ModuleList(
@@ -82,14 +86,27 @@ class TagsEncoder(nn.Module):
         )
         self.stages = nn.ModuleList(Stage(config) for _ in config.stages)
 
-    def forward(self, volume: Tensor) -> TagsFeatures:
-        """Features and alignment tokens of a crop; raises InputError for one of another shape."""
+    def forward(self, volume: Tensor, tower: Tower | None = None) -> TagsFeatures:
+        """Features and alignment tokens of a crop; raises InputError for one of another shape.
+
+        A network with image semantics needs CLIP's image tower, of the same width; raises WeightsError without it.
+        """
         if volume.ndim != 5 or volume.shape[1] != 3 or any(side % VOXELS or not side for side in volume.shape[2:]):
             raise InputError(
                 f"TAGS encodes crops [B, 3, D, H, W] with sides that are multiples of {VOXELS}. "
                 f"Found: {list(volume.shape)}. Pad the crop."
             )
-        return self.encode_tokens(self.patch_embedding(volume), volume[:, :1])
+        tokens = self.patch_embedding(volume)
+        if self.semantics is not None:
+            if tower is None or tower.width != self.config.width:
+                raise WeightsError(
+                    f"This network looks with CLIP's image tower, too, whose vectors have {self.config.width} numbers. "
+                    f"Found: {'none' if tower is None else tower.width}. Get CLIP ViT-L/14."
+                )
+            d, h, w = tokens.shape[1:4]
+            seen = tower.semantics(volume[:, :1], self.config.image_semantics, (d, h, w))
+            tokens = tokens + self.semantics(seen.movedim(1, -1).to(tokens.dtype))
+        return self.encode_tokens(tokens, volume[:, :1])
 
     def encode_tokens(self, tokens: Tensor, image: Tensor) -> TagsFeatures:
         """All that follows the patch embedding: its tokens [B, d, h, w, width] and the crop's image [B, 1, D, H, W]."""

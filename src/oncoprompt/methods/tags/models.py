@@ -17,7 +17,8 @@ from oncoprompt.methods.tags.intensities import organ_in
 from oncoprompt.methods.tags.method import TagsMethod
 from oncoprompt.methods.tags.names import FAITHFUL, PLUS
 from oncoprompt.methods.tags.network import TagsNetwork
-from oncoprompt.methods.tags.text_cache import text_vectors
+from oncoprompt.methods.tags.tensors import Tower
+from oncoprompt.methods.tags.text_cache import text_vectors, user_tower
 from oncoprompt.methods.weight_files import read_own
 
 
@@ -32,11 +33,11 @@ def load_tags(name: str, path: Path, device: torch.device) -> TagsMethod:
     """The model in a .safetensors file of ours with its manifest, `model.options` of its recipe included.
 
     Raises InputError for a name or options that are not known, WeightsError where the file is damaged or another
-    network's.
+    network's, or CLIP's image tower is missing to a network that looks with it.
     """
     own = read_own(path)
     config = updated(tags_config(name), own.options, f"Manifest of '{path.name}'", "model.options")
-    network = TagsNetwork(config)
+    network = TagsNetwork(config, image_tower(config))
     load_own(network, own.state, path.name)
     return TagsMethod(
         network,
@@ -48,6 +49,19 @@ def load_tags(name: str, path: Path, device: torch.device) -> TagsMethod:
         text_vectors=partial(text_vectors, width=config.width),
         calibration=own.manifest.get("calibration"),
     )
+
+
+def image_tower(config: TagsConfig, folder: Path | None = None) -> Tower | None:
+    """CLIP's image tower for a network that looks with it, from a folder or the user's; None for another network.
+
+    Raises WeightsError where it is missing.
+    """
+    if not config.image_semantics:
+        return None
+    # transformers takes seconds to import
+    from oncoprompt.methods.tags.clip_image import read_image_tower
+
+    return read_image_tower(folder or user_tower())
 
 
 def trained_organ(manifest: Mapping[str, Any]) -> str | None:

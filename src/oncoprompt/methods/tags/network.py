@@ -11,7 +11,7 @@ from oncoprompt.methods.tags.config import TagsConfig
 from oncoprompt.methods.tags.decoder import TagsDecoder
 from oncoprompt.methods.tags.encoder import TagsEncoder
 from oncoprompt.methods.tags.prompt_encoder import PromptEncoder
-from oncoprompt.methods.tags.tensors import TagsFeatures, TagsPrompt
+from oncoprompt.methods.tags.tensors import TagsFeatures, TagsPrompt, Tower
 
 _TEMPERATURE = 100.0
 
@@ -33,18 +33,20 @@ class TagsNetwork(nn.Module):
     """SAM's encoder in 3-D, a prompt encoder on its last stage, and a decoder over all of them.
 
     Trained parameters of the published form: 27,821,696; without alignment adapters (3DSAM-adapter): 25,462,400.
+    tower: CLIP's image tower, for a configuration with `image_semantics`.
     """
 
-    def __init__(self, config: TagsConfig | None = None) -> None:
+    def __init__(self, config: TagsConfig | None = None, tower: Tower | None = None) -> None:
         super().__init__()
         self.config = config or TagsConfig.faithful()
+        self.tower = tower
         self.encoder = TagsEncoder(self.config)
         self.prompt_encoder = PromptEncoder(self.config)
         self.decoder = TagsDecoder(self.config)
 
     def encode(self, volume: Tensor) -> TagsFeatures:
         """Volume [B, 3, D, H, W]: image, image, anatomy mask; sides are multiples of 4. The slow step."""
-        features: TagsFeatures = self.encoder(volume)
+        features: TagsFeatures = self.encoder(volume, self.tower)
         return features
 
     def prepare(self, features: TagsFeatures) -> PreparedCrop:

@@ -1,6 +1,7 @@
 """What goes in and out of the TAGS network's two steps."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 
@@ -32,3 +33,14 @@ class TagsPrompt:
     labels: Tensor
     box: Tensor | None = None
     text: Tensor | None = None
+
+
+class Tower(Protocol):
+    """CLIP's image tower, which takes seconds to import: see `clip_image.ImageTower`."""
+
+    @property
+    def width(self) -> int: ...
+
+    def semantics(self, image: Tensor, slices: int, grid: tuple[int, int, int], /) -> Tensor:
+        """Image [B, 1, D, H, W] -> unit vectors [B, width, d, h, w] of what is seen in each token of `grid`."""
+        ...

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from oncoprompt.methods.tags.clip_text import TextTower
 
 CLIP_TEXT = "clip-vit-large-patch14"
-"""Folder with CLIP's text tower and tokeniser, as `hf download openai/clip-vit-large-patch14` leaves it."""
+"""Folder with CLIP's towers and tokeniser, as `hf download openai/clip-vit-large-patch14` leaves it."""
 
 CACHE_FILE = "tags-text.safetensors"
 """Name of the file in the user's folders for weights."""
@@ -72,7 +72,7 @@ def user_cache() -> TextCache:
 
 
 def user_tower() -> Path:
-    """The folder of CLIP's text tower in the user's folders, whether or not it is there."""
+    """The folder of CLIP in the user's folders, whether or not it is there."""
     folders = [folder / CLIP_TEXT for folder in user_folders()]
     return next((folder for folder in folders if folder.is_dir()), folders[-1])
 
