@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oncoprompt.inference import Segmentation, Session, SliceSession, TargetSegmentation
+    from oncoprompt.inference import KindSegmentation, Segmentation, Session, SliceSession, TargetSegmentation
     from oncoprompt.prompts import Anatomy, Box, Click, Text
     from oncoprompt.study import Study
 
@@ -13,6 +13,7 @@ __all__ = [
     "Anatomy",
     "Box",
     "Click",
+    "KindSegmentation",
     "Segmentation",
     "Session",
     "SliceSession",
@@ -27,6 +28,7 @@ _HOME = {
     "Anatomy": "oncoprompt.prompts",
     "Box": "oncoprompt.prompts",
     "Click": "oncoprompt.prompts",
+    "KindSegmentation": "oncoprompt.inference",
     "Segmentation": "oncoprompt.inference",
     "Session": "oncoprompt.inference",
     "SliceSession": "oncoprompt.inference",

@@ -82,13 +82,34 @@ def test_words_and_a_mask_of_another_grid_on_ct_give_the_tumour(tmp_path, data, 
     assert list(summary["regions"]) == ["tumour"]
     assert summary["schema"] == "tumour"
     assert sorted(path.name for path in out.iterdir()) == ["P2-prob-tumour.nii.gz", "P2-seg.nii.gz"]
-    assert summary["prompts"][1] == {"kind": "anatomy", "volume_ml": 180.0, "share_in_scan": 1.0}
+    assert summary["prompts"][0] == {"kind": "anatomy", "volume_ml": 180.0, "share_in_scan": 1.0}
     assert "coarse" not in json.dumps(summary)
     written, scan = nib.load(out / "P2-seg.nii.gz"), nib.load(data / "P2" / "P2-ct.nii.gz")
     assert written.shape == scan.shape
     np.testing.assert_array_equal(written.affine, scan.affine)
     assert set(np.unique(np.asarray(written.dataobj))) <= {0, 1}
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_several_words_number_kinds_in_their_order(tmp_path, data, capsys):
+    out, picture = tmp_path / "seg.nii.gz", tmp_path / "look.png"
+    given = ("--text", "kidney tumour", "--text", "liver tumour", *BOX, "--probabilities", "--overlay", picture)
+    assert call("segment", "-i", data / "P2", *MODEL, *given, "-o", out, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert [(kind["number"], kind["words"]) for kind in summary["kinds"]] == [(1, "kidney tumour"), (2, "liver tumour")]
+    labels = np.asarray(nib.load(out).dataobj)
+    ml = [round(float(np.count_nonzero(labels == number)) * 0.027, 4) for number in (1, 2)]
+    assert [kind["volume_ml"] for kind in summary["kinds"]] == ml
+    assert [prompt["kind"] for prompt in summary["prompts"]] == ["box", "text", "text"]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "seg.nii.gz",
+        "seg-prob-kidney-tumour.nii.gz",
+        "seg-prob-liver-tumour.nii.gz",
+        "look.png",
+    }
+    assert call("segment", "-i", data / "P2", *MODEL, *given[:4], *BOX, "-o", tmp_path / "again.nii.gz") == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in told[:2]] == [["1", "kidney"], ["2", "liver"]]
 
 
 def test_a_person_is_told_of_ct_the_tumour_alone(tmp_path, data, capsys):
@@ -142,6 +163,9 @@ def test_the_words_a_model_knows_are_told(capsys):
         (["P1", *MODEL, "--anatomy", "{data}/elsewhere.nii"], "outside the scan"),
         (["P1", *MODEL, "--anatomy", "{data}/nowhere.nii"], "does not exist"),
         (["P2", *MODEL, "--schema", "brats2021"], "Use schema 'tumour'"),
+        (["P1", *MODEL, "--text", "glioma", "--text", "glioma"], "different words"),
+        (["P1", *MODEL, "--text", "glioma", "--text", "tumour", "--schema", "brats2021"], "leave out --schema"),
+        (["P1", "--text", "glioma", "--text", "meningioma"], "or use tags-compact"),
         (["P2", *MODEL, "--plane", "axial"], "are for models of slices"),
         (["P1", "--text", "glioma"], "or use tags-compact"),
         (["P1", "--anatomy", "{data}/organ.nii.gz"], "Found an anatomy mask; leave it out"),

@@ -7,7 +7,8 @@ from matplotlib.colors import to_rgb
 
 from oncoprompt.errors import InputError
 from oncoprompt.geometry import Grid
-from oncoprompt.report.target_figure import COLOURS, draw_targets
+from oncoprompt.report.figure import PALETTE
+from oncoprompt.report.target_figure import draw_targets
 from oncoprompt.study.slices import SliceStack
 
 GRID = Grid((40, 50, 6), np.diag([-1.0, -1.0, 3.0, 1.0]))
@@ -34,9 +35,9 @@ def test_every_target_is_outlined_and_has_its_slice(tmp_path):
     draw_targets(tmp_path / "box.png", slices, [one], STACK, [STACK.voxels(np.array([[0, 3], [3, 30], [3, 30]]))])
     widths = [matplotlib.image.imread(tmp_path / f"{name}.png").shape[1] for name in ("one", "two")]
     assert widths[1] == 2 * widths[0]
-    assert pixels_of(tmp_path / "one.png", COLOURS[1]) == 0
-    assert pixels_of(tmp_path / "two.png", COLOURS[1]) > 200
-    assert pixels_of(tmp_path / "box.png", COLOURS[0]) > 1.2 * pixels_of(tmp_path / "one.png", COLOURS[0]) > 200
+    assert pixels_of(tmp_path / "one.png", PALETTE[1]) == 0
+    assert pixels_of(tmp_path / "two.png", PALETTE[1]) > 200
+    assert pixels_of(tmp_path / "box.png", PALETTE[0]) > 1.2 * pixels_of(tmp_path / "one.png", PALETTE[0]) > 200
 
 
 def test_pictures_in_colour_keep_their_colours(tmp_path):

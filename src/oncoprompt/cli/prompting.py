@@ -22,15 +22,21 @@ class Asked:
     boxes: Sequence[str] = ()
     clicks: Sequence[str] = ()
     no_clicks: Sequence[str] = ()
-    words: str | None = None
+    words: Sequence[str] = ()
     anatomy: Path | None = None
 
     def prompts(self, grid: Grid) -> list[Prompt]:
-        """Prompts on the grid of the study.
+        """Prompts on the grid of the study; raises `InputError` as `drawn` does, and for words that are empty."""
+        from oncoprompt.prompts import Text
+
+        return [*self.drawn(grid), *(Text(words) for words in self.words)]
+
+    def drawn(self, grid: Grid) -> list[Prompt]:
+        """Prompts other than words on the grid of the study.
 
         Raises `InputError` for numbers that are none or lie outside the scan, and for a file that holds no mask.
         """
-        from oncoprompt.prompts import Anatomy, Box, Click, Text
+        from oncoprompt.prompts import Anatomy, Box, Click
 
         found: list[Prompt] = []
         for text in self.boxes:
@@ -38,8 +44,6 @@ class Asked:
         for option, texts, positive in (("--click", self.clicks, True), ("--no-click", self.no_clicks, False)):
             for text in texts:
                 found.append(Click.at_voxel(_voxel(text, option, grid), grid, positive=positive))
-        if self.words is not None:
-            found.append(Text(self.words))
         if self.anatomy is not None:
             found.append(Anatomy.read(self.anatomy))
         return found

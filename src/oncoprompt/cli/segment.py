@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oncoprompt.cli import segment_targets
+from oncoprompt.cli import segment_kinds, segment_targets
 from oncoprompt.cli.console import Talk, say, say_json
 from oncoprompt.cli.options import DEFAULT_MODEL, AsJson, Device, Model, Quiet, Verbose
 from oncoprompt.cli.outputs import Outputs
@@ -59,8 +59,11 @@ def segment(
         list[str] | None, typer.Option(metavar="I J K", help="Voxel outside the tumour; repeatable.")
     ] = None,
     text: Annotated[
-        str | None,
-        typer.Option(metavar="WORDS", help=f"What to look for, for models that read; tags-compact knows {_KNOWN}."),
+        list[str] | None,
+        typer.Option(
+            metavar="WORDS",
+            help=f"What to look for, for models that read; tags-compact knows {_KNOWN}. Several tell kinds apart.",
+        ),
     ] = None,
     anatomy: Annotated[
         Path | None,
@@ -98,7 +101,8 @@ def segment(
 ) -> None:
     """Segment a tumour and its sub-regions (ET, TC, WT) from boxes, clicks or nothing, on the grid of the scan.
 
-    TAGS (tags-...) takes words and a mask of the organ as well, and CT, of which the tumour is told as a whole.
+    TAGS (tags-...) takes words and a mask of the organ as well, and CT, of which the tumour is told as a whole. With
+    several --text the label map numbers kinds of tumour in their order.
 
     Models of slices (medsam-...) segment one target of any kind a box, in pictures and scans.
     """
@@ -106,16 +110,20 @@ def segment(
     with talk.errors_told():
         if file_format is Format.dicom_seg:
             raise InputError("Format dicom-seg is not built yet. Use --format nifti.")
-        asked = Asked(box or (), click or (), no_click or (), text, anatomy)
+        asked = Asked(box or (), click or (), no_click or (), text or (), anatomy)
         options = SliceOptions(plane, on, window, propagate)
         source = source_of(study, channel or [])
         request = Request(source, asked, out, overlay, model, schema, device, probabilities, options)
-        of_slices = _is_slice_model(model)
-        summary = segment_targets.run(request, talk) if of_slices else run(request, talk)
+        answer, told = run, _told
+        if _is_slice_model(model):
+            answer, told = segment_targets.run, segment_targets.told
+        elif len(asked.words) > 1:
+            answer, told = segment_kinds.run, segment_kinds.told
+        summary = answer(request, talk)
         if as_json:
             say_json(summary)
         elif not quiet:
-            say(segment_targets.told(summary) if of_slices else _told(summary))
+            say(told(summary))
 
 
 def _is_slice_model(name: str) -> bool:

@@ -70,13 +70,13 @@ class Segmentation:
         Calibration moves no probability across 0.5, so the mask stays as it is.
         """
         out = np.zeros(self.grid.shape, dtype=np.float32)
-        out[self._window] = self._calibrated[_index(region)]
+        out[self.window] = self._calibrated[_index(region)]
         return out
 
     def mask(self, region: str) -> NDArray[np.bool_]:
         """Where a region is more likely than not, (I, J, K)."""
         out = np.zeros(self.grid.shape, dtype=bool)
-        out[self._window] = self.probabilities.values[_index(region)] > self.threshold
+        out[self.window] = self.probabilities.values[_index(region)] > self.threshold
         return out
 
     def label_map(self, schema: str) -> NDArray[np.uint8]:
@@ -88,7 +88,7 @@ class Segmentation:
         check_told(named, self.study.channels)
         values = self.probabilities.values > self.threshold
         out = np.zeros(self.grid.shape, dtype=np.uint8)
-        out[self._window] = named.from_regions(dict(zip(REGIONS, values, strict=True)))
+        out[self.window] = named.from_regions(dict(zip(REGIONS, values, strict=True)))
         return out
 
     def volume_ml(self, region: str) -> float:
@@ -153,7 +153,8 @@ class Segmentation:
         return values if self.calibration is None else self.calibration.probabilities(values)
 
     @property
-    def _window(self) -> tuple[slice, slice, slice]:
+    def window(self) -> tuple[slice, slice, slice]:
+        """Where the probabilities lie on the grid; they are 0 elsewhere."""
         i, j, k = self.probabilities.offset
         a, b, c = self.probabilities.values.shape[1:]
         return slice(i, i + a), slice(j, j + b), slice(k, k + c)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
@@ -17,6 +18,7 @@ from oncoprompt.inference.box_check import box_warnings
 from oncoprompt.inference.calibration import calibration_of
 from oncoprompt.inference.device import device_named
 from oncoprompt.inference.familiarity import intensity_statistics
+from oncoprompt.inference.kinds import KindSegmentation
 from oncoprompt.inference.search import places_of_interest
 from oncoprompt.inference.segmentation import Provenance, Segmentation
 from oncoprompt.methods.interface import Encoding, Method, Prompt, RegionProbabilities
@@ -76,6 +78,28 @@ class Session:
             _LOG.warning("%s", warning)
         self._last = Segmentation(self.study, joined, provenance, calibration=self._calibration, warnings=warnings)
         return self._last
+
+    def segment_kinds(self, words: Sequence[str], prompt: Prompt | Sequence[Prompt] | None = None) -> KindSegmentation:
+        """Ask for one kind of tumour after another, each with the same other prompts, and number them in that order.
+
+        Raises InputError for no words, words given twice and `Text` among the prompts, and as `segment` does.
+        """
+        prompts = tuple(prompt) if isinstance(prompt, Sequence) else (() if prompt is None else (prompt,))
+        if not words or len(set(words)) < len(words) or any(isinstance(item, Text) for item in prompts):
+            raise InputError(
+                f"Kinds are asked for by different words, each once, beside other prompts. Found: "
+                f"{', '.join(words) or 'no words'}."
+            )
+        texts = [Text(said) for said in words]
+        for text in texts:
+            self._check((*prompts, text))
+        answers = {text.words: self.segment((*prompts, text)) for text in texts}
+        timings: dict[str, float] = {}
+        for answer in answers.values():
+            for step, seconds in answer.provenance.timings_s.items():
+                timings[step] = timings.get(step, 0.0) + seconds
+        last = next(reversed(answers.values())).provenance
+        return KindSegmentation(self.study, answers, replace(last, prompts=(*prompts, *texts), timings_s=timings))
 
     def click(self, click: Click) -> Segmentation:
         """Correct the last answer with one more click; nothing already looked at is encoded again."""

@@ -6,7 +6,6 @@ import io
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from oncoprompt.errors import InputError
 from oncoprompt.geometry import Grid
-from oncoprompt.report.figure import add_legend, display_range, draw_slice, visible_part
+from oncoprompt.report.figure import add_legend, display_range, draw_slice, outline, visible_part
 from oncoprompt.report.planes import Plane, widest_planes
 from oncoprompt.study import Study
 
@@ -55,7 +54,7 @@ def draw_case(truth: Masks, prediction: Masks, grid: Grid, study: Study | None =
             draw_slice(axes, plane, plane.cut(volume), shades or display_range(volume, name), part)
             for masks, style, width in ((prediction, "solid", 1.2), (truth, _DASHED, 1.6)):
                 for region in regions:
-                    _outline(axes, plane.cut(masks[region]), COLOURS[region], style, width)
+                    outline(axes, plane.cut(masks[region]), COLOURS[region], style, width)
             if row == 0:
                 axes.set_title(f"{plane.name}, {plane.voxel}", fontsize=10, color="white")
             if column == 0:
@@ -98,11 +97,3 @@ def _layout(rows: int, planes: list[Plane], parts: list[tuple[slice, slice]]) ->
     figure.subplots(rows, len(planes), squeeze=False, gridspec_kw={"width_ratios": widths})
     figure.subplots_adjust(left=0.04, right=0.99, top=1 - 0.3 / inches, bottom=0.62 / inches, wspace=0.03, hspace=0.03)
     return figure
-
-
-def _outline(axes: Axes, mask: NDArray[np.generic], colour: str, style: object, width: float) -> None:
-    if mask.any():
-        # A rim of background closes outlines that reach the edge of the scan.
-        rows, columns = (np.arange(-1, size + 1) for size in mask.shape)
-        rimmed = np.pad(mask.astype(np.float32), 1)
-        axes.contour(columns, rows, rimmed, levels=[0.5], colors=[colour], linestyles=[style], linewidths=[width])

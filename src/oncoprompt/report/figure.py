@@ -26,8 +26,10 @@ Masks = Mapping[str, NDArray[np.generic]]
 
 # Told apart by all common kinds of colour vision, on grey.
 COLOURS = {"WT": "#56b4e9", "TC": "#f0e442", "ET": "#ff5a36"}
+PALETTE = ("#ff5a36", "#56b4e9", "#f0e442", "#009e73", "#cc79a7", "#e69f00", "#0072b2")
 # Where two regions end together, the wider outline shows on both sides of the narrower one.
 _WIDTHS = {"WT": 1.5, "TC": 2.4, "ET": 1.0}
+_WIDTH = 1.5
 _BOX_COLOUR = "#ffffff"
 _SOFT_TISSUE_HU = (-160.0, 240.0)
 _MARGIN_PIXELS = 6
@@ -44,9 +46,9 @@ def draw_montage(
 ) -> None:
     """Write a PNG: one column a channel, one row a plane, at the slices where the tumour is widest.
 
-    Prediction is outlined solid and truth dashed, one colour a region; `boxes` are half-open voxel ranges (3, 2). The
-    picture is in radiological orientation with square millimetres, cropped to the head. Raises InputError for a name
-    that does not end in .png or masks of another shape.
+    Masks are named by regions, or by anything else, one colour a name. Prediction is outlined solid and truth dashed;
+    `boxes` are half-open voxel ranges (3, 2). The picture is in radiological orientation with square millimetres,
+    cropped to the head. Raises InputError for a name that does not end in .png or masks of another shape.
     """
     target = Path(path)
     if target.suffix.lower() != ".png":
@@ -64,17 +66,27 @@ def draw_montage(
             axes = figure.axes[row * len(study.channels) + column]
             draw_slice(axes, plane, plane.cut(volume), display_range(volume, channel), part)
             for style, masks in drawings:
-                for region in (region for region in REGIONS if region in masks):
-                    _outline(axes, plane.cut(masks[region]), COLOURS[region], style, _WIDTHS[region])
+                for name, colour in _colours(masks).items():
+                    outline(axes, plane.cut(masks[name]), colour, style, _WIDTHS.get(name, _WIDTH))
             for box in filled:
-                _outline(axes, plane.cut(box), _BOX_COLOUR, "dotted", 1.2)
+                outline(axes, plane.cut(box), _BOX_COLOUR, "dotted", 1.2)
             if row == 0:
                 axes.set_title(channel, fontsize=13, color="white")
             if column == 0:
                 axes.set_ylabel(f"{plane.name}, {plane.voxel}", fontsize=11, color="white")
     figure.suptitle(title, fontsize=14, color="white", x=0.5, y=0.995, va="top")
-    add_legend(figure, _legend_lines(told_regions(study.channels), truth is not None, bool(boxes)))
+    told = told_regions(study.channels)
+    shown_names = {told.get(name, name): colour for name, colour in _colours(prediction).items()}
+    add_legend(figure, _legend_lines(shown_names, truth is not None, bool(boxes)))
     write_figure(figure, target)
+
+
+def _colours(masks: Masks) -> dict[str, str]:
+    """Colours by name in the order of drawing: regions from the outermost, others as they come."""
+    others = [name for name in masks if name not in REGIONS]
+    return {region: COLOURS[region] for region in REGIONS if region in masks} | {
+        name: PALETTE[n % len(PALETTE)] for n, name in enumerate(others)
+    }
 
 
 def _prefixed(masks: Masks) -> dict[str, NDArray[np.generic]]:
@@ -120,9 +132,10 @@ def draw_slice(
         axes.text(*position, letter, transform=axes.transAxes, color="0.65", fontsize=8, ha=horizontal, va=vertical)
 
 
-def _outline(axes: Axes, mask: NDArray[np.generic], colour: str, style: Any, width: float) -> None:
+def outline(axes: Axes, mask: NDArray[np.generic], colour: str, style: Any = "solid", width: float = 1.4) -> None:
+    """Draw the outline of a mask of a slice."""
     if mask.any():
-        # A rim of background closes outlines that reach the edge of the scan.
+        # A rim of background closes outlines that reach the edge.
         rows, columns = (np.arange(-1, size + 1) for size in mask.shape)
         rimmed = np.pad(mask.astype(np.float32), 1)
         axes.contour(columns, rows, rimmed, levels=[0.5], colors=[colour], linestyles=[style], linewidths=[width])
@@ -184,8 +197,8 @@ def write_figure(figure: Figure, target: Path) -> None:
         write_whole(target, content.getvalue())
 
 
-def _legend_lines(told: Mapping[str, str], with_truth: bool, with_box: bool) -> list[Line2D]:
-    handles = [Line2D([], [], color=COLOURS[region], lw=2.5, label=name) for region, name in told.items()]
+def _legend_lines(colours: Mapping[str, str], with_truth: bool, with_box: bool) -> list[Line2D]:
+    handles = [Line2D([], [], color=colour, lw=2.5, label=name) for name, colour in colours.items()]
     handles.append(Line2D([], [], color="white", lw=1.5, label="prediction"))
     if with_truth:
         handles.append(Line2D([], [], color="white", lw=1.5, ls=(0, (4, 3)), label="truth"))

@@ -15,11 +15,9 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from oncoprompt.errors import InputError
-from oncoprompt.report.figure import write_figure
+from oncoprompt.report.figure import PALETTE, outline, write_figure
 from oncoprompt.study.slices import SliceStack
 
-# Told apart by all common kinds of colour vision.
-COLOURS = ("#ff5a36", "#56b4e9", "#f0e442", "#009e73", "#cc79a7", "#e69f00", "#0072b2")
 MOST_SLICES = 6
 _INCHES_A_PANEL = 4.0
 _INCHES_OF_WORDS = 1.0
@@ -54,12 +52,12 @@ def draw_targets(
     for axes, index in zip(panels, shown, strict=True):
         _show(axes, slices[index], shades, stack)
         for number, mask in enumerate(masks):
-            _outline(axes, mask[index], COLOURS[number % len(COLOURS)])
+            outline(axes, mask[index], PALETTE[number % len(PALETTE)])
         for number, box in enumerate(boxes):
-            _dot(axes, stack.ranges(box), index, COLOURS[number % len(COLOURS)])
+            _dot(axes, stack.ranges(box), index, PALETTE[number % len(PALETTE)])
         axes.set_title(_slice_name(stack, index), fontsize=10, color="0.8")
     figure.suptitle(title, fontsize=12, color="white", y=1 - 0.06 / inches, va="top")
-    lines = [Line2D([], [], color=COLOURS[n % len(COLOURS)], lw=2, label=f"target {n + 1}") for n in range(len(masks))]
+    lines = [Line2D([], [], color=PALETTE[n % len(PALETTE)], lw=2, label=f"target {n + 1}") for n in range(len(masks))]
     figure.legend(
         handles=lines[:_MOST_IN_LEGEND], loc="lower center", ncols=6, frameon=False, labelcolor="white", fontsize=9
     )
@@ -91,13 +89,6 @@ def _show(axes: Axes, picture: NDArray[np.float32], shades: tuple[float, float],
     image = np.clip((picture - low) / (high - low), 0, 1)
     axes.imshow(image, cmap="gray", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
     axes.set_axis_off()
-
-
-def _outline(axes: Axes, mask: NDArray[np.bool_], colour: str) -> None:
-    if mask.any():
-        # A rim of background closes outlines that reach the edge of the slice.
-        rows, columns = (np.arange(-1, size + 1) for size in mask.shape)
-        axes.contour(columns, rows, np.pad(mask, 1).astype(np.float32), levels=[0.5], colors=[colour], linewidths=1.4)
 
 
 def _dot(axes: Axes, ranges: NDArray[np.int64], index: int, colour: str) -> None:
