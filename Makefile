@@ -47,7 +47,7 @@ benchmark: $(STAMP) ## Print every figure the README quotes, and keep them in be
 	  $(BIN)/oncoprompt experiment $$name --data ../shared/data/brats2021 --schema brats2021 \
 	  -o benchmarks/results/experiments || exit 1; done
 	@echo "== fair-comparison"; $(BIN)/oncoprompt experiment fair-comparison --data ../shared/data/brats2021 \
-	  --schema brats2021 --synthetic 4 --synthetic-ct 6 --seed 970000 -o runs/fair-comparison
+	  --schema brats2021 --synthetic 2 --synthetic-ct 2 --seed 970000 --train-minutes 10 --draws 1 -o runs/fair-comparison
 	@cp runs/fair-comparison/fair-comparison.* benchmarks/results/experiments/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,benchmark]'
 	@for name in images2d ct_lesions sparse_markers medsam_vit_b; do echo "== $$name"; \
