@@ -67,5 +67,6 @@ def _trained(model: str) -> str:
     """How long a model's weights were trained, where their manifest tells."""
     known = {card.name: card.weights for card in list_models()}
     path = known.get(model) or Path(model)
-    minutes = read_manifest(path).get("trained_minutes") if path.is_file() else None
+    manifest = read_manifest(path) if path.is_file() else {}
+    minutes = manifest.get("trained_minutes_of_all_runs", manifest.get("trained_minutes"))
     return "" if minutes is None else f", trained for {minutes:.0f} minutes"
