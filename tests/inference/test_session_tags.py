@@ -74,7 +74,7 @@ def test_regions_are_nested_and_on_the_grid_of_the_scan_for_every_prompt(channel
 
 
 def test_words_and_anatomy_go_along_in_the_search_and_in_every_closer_look() -> None:
-    study, noted = study_of("ct"), method()
+    study, noted = study_of("ct"), method(bias=3.0)
     text, mask = Text("liver tumour"), anatomy_of(study_of("ct").grid)
     Session(study, model=noted).segment([text, mask])
     assert noted.regions[0] is None

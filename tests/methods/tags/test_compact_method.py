@@ -118,3 +118,9 @@ def test_two_meanings_are_refused_and_one_said_twice_is_not() -> None:
     assert asked_concept([]) == ANY_TUMOUR
     with pytest.raises(InputError, match="One thing is asked for at a time"):
         asked_concept([Text("glioma"), Text("meningioma")])
+
+
+def test_a_ct_is_searched_for_what_is_surer_than_an_mri() -> None:
+    model = method()
+    assert model.encode(study("ct"), None).seen == compact_method.SEEN_CT > compact_method.SEEN
+    assert model.encode(study("t1c", "t2f"), None).seen == compact_method.SEEN

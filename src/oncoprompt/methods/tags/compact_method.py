@@ -31,6 +31,8 @@ MOST_VOXELS = 160
 """A longer side is looked at in windows of so many voxels, which overlap by a quarter."""
 SEEN = 0.15
 """The box of what is found is a prompt of the closer look and is believed; below, it reaches too far."""
+SEEN_CT = 0.8
+"""In CT a tumour is seen in a haze over its organ, and a box about the haze would be filled."""
 _OVERLAP = 0.25
 _NOTHING = -12.0
 
@@ -93,6 +95,7 @@ class CompactTagsMethod:
         Raises InputError for a study that mixes CT with other channels.
         """
         ct = is_ct(study)
+        seen = SEEN_CT if ct else SEEN
         foreground = self._foregrounds.of(study)
         policy = SEARCH_CT if ct and region is None else RegionPolicy()
         grid = region_grid(study, region, policy, foreground)
@@ -100,9 +103,9 @@ class CompactTagsMethod:
         images = torch.from_numpy(COMPACT_CT.standardise(images.numpy())) if ct else z_scores(images, foreground)
         tensor, roles = images[None].to(self._device), tuple(study.channels)
         if max(tensor.shape[2:]) > MOST_VOXELS:
-            return Encoding(grid, _Look(tensor, roles, None), SEEN)
+            return Encoding(grid, _Look(tensor, roles, None), seen)
         with torch.inference_mode():
-            return Encoding(grid, _Look(tensor, roles, self._network.encode(tensor, roles)), SEEN)
+            return Encoding(grid, _Look(tensor, roles, self._network.encode(tensor, roles)), seen)
 
     def decode(
         self, encoding: Encoding, prompts: Sequence[Prompt], study: Study, previous: RegionProbabilities | None = None
