@@ -10,7 +10,6 @@ given beside wall seconds: where other programs share the cores, the wall tells 
 
 import argparse
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from machine import in_a_process, peak_mib, processor
+from machine import in_a_process, load, load_sentence, peak_mib, processor
 
 WANTED_S = 0.15
 SIDE = 1024
@@ -116,16 +115,13 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measured(int(options.measure[0]), options.measure[1] == "bf16", options)))
         return
-    loads = [os.getloadavg()[0]]
+    loads = [load()]
     full = measured_apart(SIDE, False, options)
-    loads.append(os.getloadavg()[0])
+    loads.append(load())
     small = measured_apart(options.half_side, False, options), measured_apart(options.half_side, True, options)
-    loads.append(os.getloadavg()[0])
+    loads.append(load())
     text = table(full, small, options)
-    text += (
-        f"\nLoad averages while this ran, on {os.cpu_count()} cores: {', '.join(f'{load:.1f}' for load in loads)}. "
-        f"Above {options.threads} other programs took part of the cores, and wall seconds are too high.\n"
-    )
+    text += f"\n{load_sentence(loads, options.threads)}\n"
     print(text)
     if options.markdown:
         options.markdown.write_text(text, encoding="utf-8")

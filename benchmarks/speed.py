@@ -9,15 +9,13 @@ interpreter, imports, weights from disk, reading, segmenting, writing); its peak
 import argparse
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-from machine import peak_mib
+from machine import peak_mib, whole_run
 from oncoprompt import Box, Click, Session, Study
 from oncoprompt.geometry import Grid
 from oncoprompt.study import write_nifti
@@ -44,25 +42,7 @@ def place(array: np.ndarray) -> np.ndarray:
 
 def run_command(folder: Path, box: np.ndarray) -> tuple[float, float]:
     """Wall seconds and peak MiB of one whole run of the command."""
-    command = [
-        sys.executable,
-        "-m",
-        "oncoprompt.cli",
-        "segment",
-        "-i",
-        str(folder),
-        "-o",
-        str(folder / "out.nii.gz"),
-        "-q",
-    ]
-    command += ["--box", *(str(int(v)) for v in box.ravel())]
-    began = time.perf_counter()
-    child = subprocess.Popen(command)
-    _, status, usage = os.wait4(child.pid, 0)
-    seconds = time.perf_counter() - began
-    if status != 0:
-        raise SystemExit(f"The command failed: {' '.join(command)}")
-    return seconds, usage.ru_maxrss / 1024
+    return whole_run(["-i", folder, "-o", folder / "out.nii.gz", "-q", "--box", *(int(v) for v in box.ravel())])
 
 
 def main() -> None:

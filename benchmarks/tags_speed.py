@@ -10,8 +10,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from machine import in_a_process, peak_mib
+from machine import in_a_process, peak_mib, whole_run
 from oncoprompt.experiments.table import markdown
 from oncoprompt.methods.msm_seg.tensors import PromptMaps
 from oncoprompt.methods.tags.compact import CompactPrompt, CompactTags
@@ -61,17 +59,6 @@ def crop(roles: tuple[str, ...], threads: int, repeats: int) -> dict[str, float]
         "before": before,
         "peak": peak,
     }
-
-
-def whole_run(arguments: list[str], threads: int) -> tuple[float, float]:
-    """Wall seconds and peak MiB of one whole run of `oncoprompt segment`."""
-    began = time.perf_counter()
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    child = subprocess.Popen([sys.executable, "-m", "oncoprompt.cli", "segment", *arguments], env=environment)
-    _, status, usage = os.wait4(child.pid, 0)
-    if status != 0:
-        raise SystemExit(f"The command failed: oncoprompt segment {' '.join(arguments)}")
-    return time.perf_counter() - began, usage.ru_maxrss / 1024
 
 
 def runs(model: str, case: Path, threads: int, repeats: int) -> list[list[str]]:

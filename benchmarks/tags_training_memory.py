@@ -12,14 +12,13 @@ shapes and no values. The count in bfloat16 is the estimate of what an accelerat
 
 import argparse
 import json
-import os
 import time
 import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from machine import in_a_process, peak_mib, processor
+from machine import in_a_process, load, peak_mib, processor
 
 LIMIT_GB = 24.0
 RESERVE_GB = 2.0
@@ -162,11 +161,11 @@ def main() -> None:
         found = counted(side, half, options.model) if counting else measured(side, half, options.model, options.threads)
         print(json.dumps(found))
         return
-    loads = [os.getloadavg()[0]]
+    loads = [load()]
     cases = [(side, half) for half in (False, True) for side in options.sides]
     counts = {case: apart("counted", *case, options) for case in cases}
     rows = [row(*case, count, options) for case, count in counts.items()]
-    loads.append(os.getloadavg()[0])
+    loads.append(load())
     largest = max(options.sides)
     needed = counts[largest, True] / GB
     lines = [

@@ -12,13 +12,12 @@ them too.
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from machine import in_a_process, peak_mib, processor
+from machine import in_a_process, load, load_sentence, peak_mib, processor
 
 FORMS = ("folded", "unfolded")
 PRECISIONS = ("fp32", "bf16")
@@ -136,13 +135,10 @@ def main() -> None:
     loads, results = [], {}
     for precision, side in cases:
         for form in FORMS:
-            loads.append(os.getloadavg()[0])
+            loads.append(load())
             results[form, precision, side] = measured_apart(form, precision, side, options)
     text = table(results, options)
-    text += (
-        f"\nLoad averages while this ran, on {os.cpu_count()} cores: {', '.join(f'{load:.1f}' for load in loads)}. "
-        f"Above {options.threads} other programs took part of the cores, and wall seconds are too high.\n"
-    )
+    text += f"\n{load_sentence(loads, options.threads)}\n"
     print(text)
     if options.markdown:
         options.markdown.write_text(text, encoding="utf-8")

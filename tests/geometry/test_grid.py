@@ -139,3 +139,32 @@ def test_axis_matrices_cover_left_and_right_handed_grids() -> None:
     hands = [np.linalg.det(axis_matrix(*axes)) for axes in AXIS_ORDERS]
     assert len(hands) == 48
     assert sum(hand < 0 for hand in hands) == 24
+
+
+@settings(max_examples=40, deadline=None)
+@given(grids(), st.lists(st.tuples(st.integers(-5, 9), st.integers(1, 9)), min_size=3, max_size=3))
+def test_a_part_of_a_grid_has_its_voxels_where_the_grid_has_them(grid: Grid, ranges: list[tuple[int, int]]) -> None:
+    low = np.asarray([start for start, _ in ranges])
+    part = grid.part([(start, start + size) for start, size in ranges])
+    assert part.shape == tuple(size for _, size in ranges)
+    last = np.subtract(part.shape, 1)
+    assert np.allclose(part.to_world([(0, 0, 0), last]), grid.to_world([low, low + last]), atol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(grids(min_size=3), st.integers(0, 3))
+def test_a_grid_reaches_its_own_parts_and_no_further_than_asked_and_than_itself(grid: Grid, more: int) -> None:
+    shape = np.asarray(grid.shape)
+    inner = np.stack([np.ones(3, dtype=int), shape - 1], axis=1)
+    bounds = grid.reach([grid.part(inner)], before=more, after=more)
+    # a corner that rounds to the next voxel's may add one
+    assert (bounds[:, 0] <= np.maximum(inner[:, 0] - more, 0)).all()
+    assert (bounds[:, 0] >= np.maximum(inner[:, 0] - more - 1, 0)).all()
+    assert (bounds[:, 1] >= np.minimum(inner[:, 1] + more - 1, shape)).all()
+    assert (bounds[:, 1] <= np.minimum(inner[:, 1] + more + 1, shape)).all()
+
+
+def test_a_grid_reaches_one_voxel_at_least_of_what_lies_beside_it() -> None:
+    grid = Grid((4, 4, 4), identity)
+    away = grid.part([(9, 12), (-7, -5), (1, 2)])
+    assert grid.reach([away]).tolist() == [[3, 4], [0, 1], [0, 3]]

@@ -141,8 +141,7 @@ def run(request: Request, talk: Talk) -> dict[str, Any]:
     began = time.perf_counter()
     if request.schema is not None:
         schemas.get(request.schema)
-    if request.slices != SliceOptions():
-        raise InputError(f"--on, --plane, --window and --no-propagate are for models of slices, not '{request.model}'.")
+    request.check_no_slice_options()
     with talk.step("Reading the study"):
         study = Study.read(request.source)
     schema = request.schema or usual_schema(study.channels)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from oncoprompt.cli.console import Talk
 from oncoprompt.cli.outputs import Outputs
 from oncoprompt.cli.prompting import described
-from oncoprompt.cli.segment_request import Request, SliceOptions
+from oncoprompt.cli.segment_request import Request
 from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ def run(request: Request, talk: Talk) -> dict[str, Any]:
     began = time.perf_counter()
     if request.schema is not None:
         raise InputError("Several --text number kinds in their order, without a label schema; leave out --schema.")
-    if request.slices != SliceOptions():
-        raise InputError(f"--on, --plane, --window and --no-propagate are for models of slices, not '{request.model}'.")
+    request.check_no_slice_options()
     with talk.step("Reading the study"):
         study = Study.read(request.source)
     prompts = request.asked.drawn(study.grid)

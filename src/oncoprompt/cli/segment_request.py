@@ -50,6 +50,13 @@ class Request:
         """The scans, and the mask of the anatomy."""
         return self.scans if self.asked.anatomy is None else [*self.scans, self.asked.anatomy]
 
+    def check_no_slice_options(self) -> None:
+        """Raise `InputError` for options of models of slices, which the model asked for does not have."""
+        if self.slices != SliceOptions():
+            raise InputError(
+                f"--on, --plane, --window and --no-propagate are for models of slices, not '{self.model}'."
+            )
+
 
 def source_of(folder: Path | None, channels: Sequence[str]) -> Path | dict[str, Path]:
     """The study's folder or file, or the file of each channel named; raises `InputError` for both and for neither."""

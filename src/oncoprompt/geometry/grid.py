@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 from nibabel.orientations import aff2axcodes, inv_ornt_aff, io_orientation
@@ -69,6 +70,26 @@ class Grid:
     def matches(self, other: Grid, tolerance: float = 1e-4) -> bool:
         """Whether both grids have one shape and affines that agree within `tolerance` (absolute, millimetres)."""
         return self.shape == other.shape and bool(np.allclose(self.affine, other.affine, rtol=0.0, atol=tolerance))
+
+    def part(self, bounds: ArrayLike) -> Grid:
+        """The voxels within half-open bounds (3, 2), which may reach beyond the grid, as a grid of their own."""
+        low, high = np.asarray(bounds).T
+        affine = self.affine.copy()
+        affine[:3, 3] = self.to_world(low)
+        i, j, k = (high - low).tolist()
+        return Grid((i, j, k), affine)
+
+    def reach(self, others: Sequence[Grid], before: int = 0, after: int = 1) -> NDArray[np.int64]:
+        """Half-open bounds (3, 2) of the voxels that other grids reach, and so many more at either end; at least one.
+
+        Bounds end where the grid does.
+        """
+        ends = [other.to_world(list(product(*((-0.5, n - 0.5) for n in other.shape)))) for other in others]
+        corners = self.to_voxels(np.concatenate(ends))
+        sizes = np.asarray(self.shape)
+        low = np.clip(np.floor(corners.min(axis=0)).astype(np.int64) - before, 0, sizes - 1)
+        high = np.clip(np.ceil(corners.max(axis=0)).astype(np.int64) + after, low + 1, sizes)
+        return np.stack([low, high], axis=1)
 
     def canonical(self) -> Grid:
         """The same voxels with axes permuted and flipped so that they lie closest to R, A, S."""

@@ -21,7 +21,7 @@ from oncoprompt.inference.familiarity import intensity_statistics
 from oncoprompt.inference.kinds import KindSegmentation
 from oncoprompt.inference.search import places_of_interest
 from oncoprompt.inference.segmentation import Provenance, Segmentation
-from oncoprompt.methods.interface import Encoding, Method, Prompt, RegionProbabilities
+from oncoprompt.methods.interface import Encoding, Method, Prompt, RegionProbabilities, listed
 from oncoprompt.methods.registry import load_model
 from oncoprompt.prompts import Anatomy, Box, Click, Text
 from oncoprompt.study import Study
@@ -62,7 +62,7 @@ class Session:
         first, and what is found is looked at closely. Words and the anatomy mask go along with every look. Raises
         InputError for prompts outside the scan and for those that the model does not read.
         """
-        prompts = tuple(prompt) if isinstance(prompt, Sequence) else (() if prompt is None else (prompt,))
+        prompts = listed(prompt)
         self._check(prompts)
         timings: dict[str, float] = {}
         drawn = [item for item in prompts if isinstance(item, Box)]
@@ -84,7 +84,7 @@ class Session:
 
         Raises InputError for no words, words given twice and `Text` among the prompts, and as `segment` does.
         """
-        prompts = tuple(prompt) if isinstance(prompt, Sequence) else (() if prompt is None else (prompt,))
+        prompts = listed(prompt)
         if not words or len(set(words)) < len(words) or any(isinstance(item, Text) for item in prompts):
             raise InputError(
                 f"Kinds are asked for by different words, each once, beside other prompts. Found: "

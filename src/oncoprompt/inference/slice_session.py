@@ -18,7 +18,7 @@ from oncoprompt.inference.segmentation import Provenance
 from oncoprompt.inference.slice_images import SliceImages
 from oncoprompt.inference.slice_targets import PixelBox, Target, targets_of
 from oncoprompt.inference.targets import MOST_TARGETS, TargetLogits, TargetSegmentation
-from oncoprompt.methods.interface import Prompt
+from oncoprompt.methods.interface import Prompt, listed
 from oncoprompt.methods.medsam.propagation import NOT_TARGET, propagate
 from oncoprompt.methods.medsam.slice_model import SliceModel, SlicePrompt
 from oncoprompt.methods.registry import load_slice_model
@@ -74,7 +74,7 @@ class SliceSession:
         no other slice is looked at. Clicks without a box show one target, to models that take them. Raises InputError
         for prompts outside the scan, and for kinds of prompts that the model does not know.
         """
-        prompts = tuple(prompt) if isinstance(prompt, Sequence) else (prompt,)
+        prompts = listed(prompt)
         targets = targets_of(prompts, self.images.stack)
         if len(targets) > MOST_TARGETS:
             raise InputError(f"{len(targets)} boxes were given; a label map numbers at most {MOST_TARGETS} targets.")

@@ -14,6 +14,13 @@ from oncoprompt.study import Study
 Prompt = Box | Click | Text | Anatomy
 
 
+def listed(prompt: Prompt | Sequence[Prompt] | None) -> tuple[Prompt, ...]:
+    """One prompt, several or none, as people may give them, one after the other."""
+    if prompt is None:
+        return ()
+    return tuple(prompt) if isinstance(prompt, Sequence) else (prompt,)
+
+
 SEEN = 0.05
 """A lesion of which a look at a whole scan shows something reaches as far as tumour is at least so likely."""
 

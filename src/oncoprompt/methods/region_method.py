@@ -1,7 +1,6 @@
 """A network for one region of interest behind the interface of all methods: studies in, probabilities out."""
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
@@ -156,13 +155,8 @@ def on_study(logits: NDArray[np.float32], region: Grid, grid: Grid) -> RegionPro
 
     Logits, not probabilities, are interpolated: their order, and with it the nesting, survives, and edges stay sharp.
     """
-    ends = np.array(list(product(*((-0.5, n - 0.5) for n in region.shape))))
-    corners = grid.to_voxels(region.to_world(ends))
-    low = np.clip(np.floor(corners.min(0)), 0, np.array(grid.shape) - 1).astype(int)
-    high = np.clip(np.ceil(corners.max(0)) + 1, low + 1, grid.shape).astype(int)
-    affine = grid.affine.copy()
-    affine[:3, 3] = grid.to_world(low)
-    window = Grid((int(high[0] - low[0]), int(high[1] - low[1]), int(high[2] - low[2])), affine)
+    bounds = grid.reach([region])
+    low, window = bounds[:, 0], grid.part(bounds)
     values = np.stack(
         [resample(np.ascontiguousarray(x.transpose(2, 1, 0)), region, window, fill=_LOGIT_FAR_BELOW) for x in logits]
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -126,16 +125,9 @@ def _elsewhere(case: OrganCase, rng: np.random.Generator) -> NDArray[np.int64]:
 
 def _around(grid: Grid, target: Grid) -> tuple[tuple[slice, slice, slice], Grid]:
     """The part of a scan that a crop needs, and its grid: smoothing the rest would be a waste."""
-    corners = target.to_world(list(product(*((-0.5, n - 0.5) for n in target.shape))))
-    voxels = grid.to_voxels(corners)
-    sizes = np.asarray(grid.shape)
-    low = np.clip(np.floor(voxels.min(axis=0)).astype(int) - _BEYOND, 0, sizes - 1)
-    high = np.clip(np.ceil(voxels.max(axis=0)).astype(int) + _BEYOND, low + 1, sizes)
-    affine = grid.affine.copy()
-    affine[:3, 3] = grid.to_world(low[None])[0]
-    i, j, k = (high - low).tolist()
-    window = (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
-    return window, Grid((i, j, k), affine)
+    bounds = grid.reach([target], _BEYOND, _BEYOND)
+    i, j, k = (slice(low, high) for low, high in bounds.tolist())
+    return (i, j, k), grid.part(bounds)
 
 
 def _placed(array: NDArray[Any], change: CropChange) -> NDArray[Any]:

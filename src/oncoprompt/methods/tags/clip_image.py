@@ -11,9 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPVisionModelWithProjection
 
-from oncoprompt.errors import WeightsError
-from oncoprompt.methods.medsam.text_prompt import how_to_get
-from oncoprompt.methods.tags.text_cache import CLIP_TEXT
+from oncoprompt.methods.tags.clip_files import read_frozen
 
 # Mean and deviation of the colours that CLIP was trained with.
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -67,20 +65,4 @@ class ImageTower:
 
 def read_image_tower(folder: Path) -> ImageTower:
     """CLIP's image tower from a folder of the hub's layout; raises WeightsError where it is missing or not whole."""
-    if not folder.is_dir():
-        raise WeightsError(
-            f"CLIP's image tower is missing: there is no folder '{folder}'. {how_to_get(folder, CLIP_TEXT)}"
-        )
-    try:
-        loaded: Any = CLIPVisionModelWithProjection.from_pretrained(
-            folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"'{folder}' holds no CLIP image tower. {how_to_get(folder, CLIP_TEXT)}") from error
-    tower, loading = loaded
-    if missing := sorted(loading["missing_keys"]):
-        raise WeightsError(
-            f"The image tower in '{folder}' lacks {len(missing)} weights, such as {missing[0]}. "
-            f"{how_to_get(folder, CLIP_TEXT)}"
-        )
-    return ImageTower(tower.requires_grad_(False).eval())
+    return ImageTower(read_frozen(CLIPVisionModelWithProjection, folder, "image"))

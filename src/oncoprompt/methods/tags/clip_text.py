@@ -6,15 +6,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
-from oncoprompt.errors import WeightsError
-from oncoprompt.methods.medsam.text_prompt import how_to_get, read_tokenizer
+from oncoprompt.methods.medsam.text_prompt import read_tokenizer
+from oncoprompt.methods.tags.clip_files import read_frozen
 from oncoprompt.methods.tags.phrases import sentences
 from oncoprompt.methods.tags.text_cache import CLIP_TEXT
 
@@ -51,25 +50,10 @@ def read_text_tower(folder: Path) -> TextTower:
 
     Raises WeightsError where the folder lacks tower or tokeniser, or where some of its weights are missing.
     """
-    if not folder.is_dir():
-        raise WeightsError(
-            f"CLIP's text tower is missing: there is no folder '{folder}'. {how_to_get(folder, CLIP_TEXT)}"
-        )
-    try:
-        loaded: Any = CLIPTextModelWithProjection.from_pretrained(
-            folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"'{folder}' holds no CLIP text tower. {how_to_get(folder, CLIP_TEXT)}") from error
-    tower, loading = loaded
-    if missing := sorted(loading["missing_keys"]):
-        raise WeightsError(
-            f"The text tower in '{folder}' lacks {len(missing)} weights, such as {missing[0]}. "
-            f"{how_to_get(folder, CLIP_TEXT)}"
-        )
+    tower: CLIPTextModelWithProjection = read_frozen(CLIPTextModelWithProjection, folder, "text")
     projection = tower.text_projection.weight.detach().numpy().tobytes()
     identity = hashlib.sha256(projection).hexdigest()[:12]
-    return TextTower(tower.requires_grad_(False).eval(), read_tokenizer(folder, CLIP_TEXT), identity)
+    return TextTower(tower, read_tokenizer(folder, CLIP_TEXT), identity)
 
 
 def text_matrix(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from monai.data.utils import compute_importance_map, dense_patch_slices
@@ -46,7 +45,7 @@ class CropPolicy:
         whole = roi_grid(grid, np.stack([low, low + box[:, 1] - box[:, 0] + lack], axis=1), self.voxel_mm, 1)
         step = max(1, round(self.side * (1.0 - self.overlap)))
         windows = dense_patch_slices(whole.shape, (self.side,) * 3, (step,) * 3)
-        return [self._at(whole, [part.start for part in window]) for window in windows]
+        return [whole.part([(side.start, side.stop) for side in window]) for window in windows]
 
     def groups(self, grid: Grid, points_mm: ArrayLike) -> list[NDArray[np.float64]]:
         """Clicks (N, 3) in world mm, parted so that those of one group (n, 3) fit into one crop.
@@ -73,11 +72,6 @@ class CropPolicy:
         least = self.margin * self.side - 0.5
         return bool(np.all(voxels >= least) and np.all(voxels <= self.side - 1 - least))
 
-    def _at(self, whole: Grid, start: Sequence[int]) -> Grid:
-        affine = whole.affine.copy()
-        affine[:3, 3] = whole.to_world(start)
-        return Grid((self.side,) * 3, affine)
-
 
 def blended(answers: Iterable[NDArray[np.float32]], crops: Sequence[Grid], grid: Grid) -> RegionProbabilities:
     """Probabilities [D, H, W] of crops (R, A, S) as one answer on the study's grid: WT, with TC and ET zero.
@@ -85,32 +79,16 @@ def blended(answers: Iterable[NDArray[np.float32]], crops: Sequence[Grid], grid:
     sum(w p) / sum(w) with a Gaussian w about each crop's middle, 0 where no crop reaches. Each answer is brought back
     before the next is asked for.
     """
-    low, high = _reach(crops, grid)
+    low, high = grid.reach(crops).T
     total, weights = (np.zeros(high - low, dtype=np.float32) for _ in range(2))
     for crop, answer in zip(crops, answers, strict=True):
-        first, last = _reach([crop], grid)
-        window = _window(grid, first, last)
+        bounds = grid.reach([crop])
+        window = grid.part(bounds)
         gaussian = np.asarray(compute_importance_map(crop.shape, mode="gaussian").numpy(), dtype=np.float32)
         weight = resample(gaussian, crop, window)
-        inside = tuple(slice(a, b) for a, b in zip(first - low, last - low, strict=True))
+        inside = tuple(slice(a, b) for a, b in (bounds - low[:, None]).tolist())
         total[inside] += weight * resample(np.ascontiguousarray(answer.transpose(2, 1, 0)), crop, window)
         weights[inside] += weight
     values = np.zeros((3, *total.shape), dtype=np.float32)
     np.divide(total, weights, out=values[0], where=weights > 0)
     return RegionProbabilities(np.clip(values, 0.0, 1.0), (int(low[0]), int(low[1]), int(low[2])))
-
-
-def _reach(crops: Sequence[Grid], grid: Grid) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and one past the last voxel of a grid that crops reach."""
-    ends = [crop.to_world(list(product(*((-0.5, n - 0.5) for n in crop.shape)))) for crop in crops]
-    corners = grid.to_voxels(np.concatenate(ends))
-    low = np.clip(np.floor(corners.min(axis=0)), 0, np.array(grid.shape) - 1).astype(np.int64)
-    high = np.clip(np.ceil(corners.max(axis=0)) + 1, low + 1, grid.shape).astype(np.int64)
-    return low, high
-
-
-def _window(grid: Grid, low: NDArray[np.int64], high: NDArray[np.int64]) -> Grid:
-    affine = grid.affine.copy()
-    affine[:3, 3] = grid.to_world(low)
-    i, j, k = (high - low).tolist()
-    return Grid((i, j, k), affine)
