@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sides", type=int, nargs="+", default=[64, 128])
     parser.add_argument("--taken", type=int, nargs="*", default=[64, 128], help="sides whose step is taken in fp32")
-    parser.add_argument("--half-taken", type=int, nargs="*", default=[64], help="sides whose step is taken in bf16")
+    parser.add_argument("--half-taken", type=int, nargs="*", default=[], help="sides whose step is taken in bf16")
     parser.add_argument("--model", default="tags-vit-b-plus")
     parser.add_argument("--markdown", type=Path)
     parser.add_argument("--part", nargs=3, help=argparse.SUPPRESS)
