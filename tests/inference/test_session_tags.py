@@ -74,13 +74,23 @@ def test_regions_are_nested_and_on_the_grid_of_the_scan_for_every_prompt(channel
 
 
 def test_words_and_anatomy_go_along_in_the_search_and_in_every_closer_look() -> None:
-    study, noted = study_of("ct"), method(bias=3.0)
-    text, mask = Text("liver tumour"), anatomy_of(study_of("ct").grid)
+    study, noted = study_of("t1c", "t2f"), method(bias=3.0)
+    text, mask = Text("glioma"), anatomy_of(study.grid)
     Session(study, model=noted).segment([text, mask])
     assert noted.regions[0] is None
     assert len(noted.asked) == len(noted.regions) >= 2
     assert all(text in asked and mask in asked for asked in noted.asked)
     assert all(any(isinstance(prompt, Box) for prompt in asked) for asked in noted.asked[1:])
+
+
+def test_a_ct_is_looked_at_once_for_words_and_closely_where_a_click_points() -> None:
+    study, noted = study_of("ct"), method(bias=3.0)
+    session = Session(study, model=noted)
+    found = session.segment([Text("liver tumour"), anatomy_of(study.grid)])
+    assert noted.regions == [None]
+    assert found.mask("WT").any()
+    session.click(Click.at_voxel((12, 14, 10), study.grid))
+    assert len(noted.regions) == 2
 
 
 def test_other_words_give_another_answer_and_encode_nothing_again() -> None:
@@ -156,6 +166,32 @@ def test_what_is_found_outside_the_organ_stays_out_unless_it_is_clicked_on() -> 
     clicked = session.segment([Anatomy(organ, study.grid), Click.at_voxel((5, 5, 5), study.grid)])
     assert clicked.mask("WT")[5, 5, 5]
     assert clicked.warnings == ()
+
+
+class EnoughAtOnce(BrighterThan):
+    """The same, whose look at the whole scan is as good as a closer one."""
+
+    def __init__(self) -> None:
+        self.regions: list[object] = []
+
+    def encode(self, study: Study, region) -> Encoding:
+        self.regions.append(region)
+        found = super().encode(study, region)
+        return Encoding(found.region, found.features, enough=0.5 if region is None else None)
+
+
+def test_words_that_one_look_answers_are_not_looked_at_again_and_clicks_are() -> None:
+    image = np.ones(SHAPE, dtype=np.float32)
+    image[3:7, 3:7, 3:7] = image[22:26, 18:22, 12:16] = 200.0
+    study, model = Study({"ct": image}, Grid(SHAPE, np.diag([3.0, 3.0, 3.0, 1.0]))), EnoughAtOnce()
+    session = Session(study, model=model)
+    unpointed = session.segment(Text("tumour"))
+    assert np.array_equal(unpointed.mask("WT"), image > 100)
+    assert "often no tumour" in unpointed.warnings[0]
+    assert model.regions == [None]
+    pointed = session.segment([Text("tumour"), Click.at_voxel((23, 19, 13), study.grid)])
+    assert pointed.warnings == ()
+    assert len(model.regions) == 2
 
 
 def test_a_box_in_the_air_around_a_body_is_told() -> None:

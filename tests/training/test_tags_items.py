@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oncoprompt.errors import InputError
-from oncoprompt.methods.tags.compact import CompactTags, CompactTagsConfig
+from oncoprompt.methods.tags.compact import SHARED_WITH_CT, CompactTags, CompactTagsConfig
 from oncoprompt.methods.tags.vocabulary import ABDOMEN, ANY_TUMOUR, BRAIN, CONCEPTS, HEALTHY
 from oncoprompt.training.config import TrainingConfig
 from oncoprompt.training.fit import fit
-from oncoprompt.training.tags_compact import build_tags_compact, compact_tags_loss, missed, named
-from oncoprompt.training.tags_items import TagsItem, TagsItemConfig, TagsItems
+from oncoprompt.training.tags_compact import alarmed, build_tags_compact, compact_tags_loss, missed, named
+from oncoprompt.training.tags_items import HEALTHY_ORGAN, TagsItem, TagsItemConfig, TagsItems
 from oncoprompt.training.tags_scenes import Crop
 
 SMALL = TagsItemConfig(least_voxels=24, least_voxels_unboxed=24, most_voxels=32, slip_share=0.0)
@@ -108,6 +108,25 @@ def test_three_steps_of_training_leave_weights_that_can_be_read(tmp_path_factory
     assert (out / "tags-compact.safetensors").is_file()
 
 
+def test_a_run_on_ct_alone_trains_the_layers_that_ct_has_for_itself(tmp_path_factory: pytest.TempPathFactory) -> None:
+    options = {"least_voxels": 24, "least_voxels_unboxed": 24, "most_voxels": 24, "ct_share": 1.0}
+    config = TrainingConfig.from_mapping(
+        {
+            "model": {"name": "tags-compact", "options": {"widths": [8, 8, 16, 16], "words": 8}},
+            "data": {"workers": 0, "options": options},
+            "optimisation": {"steps": 2, "warmup_steps": 1},
+            "run": {"accelerator": "cpu"},
+        }
+    )
+    recipe = build_tags_compact(config)
+    before = {name: value.clone() for name, value in recipe.model.state_dict().items()}
+    fit(config, recipe.model, recipe.items, recipe.loss, tmp_path_factory.mktemp("run"))
+    after = recipe.model.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before if name.startswith(SHARED_WITH_CT))
+    assert not torch.equal(after["stem"], before["stem"])
+    assert not torch.equal(after["merge8.lateral.weight"], before["merge8.lateral.weight"])
+
+
 def test_data_sets_are_refused_with_a_sentence() -> None:
     config = TrainingConfig.from_mapping({"model": {"name": "tags-compact"}, "data": {"cohort": "somewhere"}})
     with pytest.raises(InputError, match="trained on synthetic studies"):
@@ -136,6 +155,30 @@ def test_every_kind_that_occurs_weighs_the_same_in_naming_and_no_other_does() ->
     # a word that no such study may hold has no part in it
     cosines[:, 7] = 50.0
     assert float(named(cosines, kinds, words)) == pytest.approx(np.log(4) / 2, abs=1e-5)
+    # healthy tissue of the organ is a part of its own: an organ must not be named after its tumour
+    kinds[1] = HEALTHY_ORGAN
+    assert float(named(cosines, kinds, words)) == pytest.approx(np.log(4) * 2 / 3, abs=1e-5)
+    cosines[:, 3, 1] = 50.0
+    assert float(named(cosines, kinds, words)) == pytest.approx((50.0 + np.log(4)) / 3, abs=1e-2)
+
+
+def test_false_alarms_are_counted_in_healthy_tissue_of_the_organs_alone() -> None:
+    kinds = torch.full((4, 4, 4), HEALTHY, dtype=torch.uint8)
+    logits = torch.full((2, 4, 4, 4), 9.0, requires_grad=True)
+    assert float(alarmed(logits, kinds)) == 0.0
+    kinds[0], kinds[0, 0, 0] = HEALTHY_ORGAN, 3
+    loss = alarmed(logits, kinds)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(9.0, abs=1e-3)
+    assert logits.grad is not None
+    assert float(logits.grad.sum()) == pytest.approx(1.0, abs=1e-3)
+    assert torch.equal((logits.grad != 0).any(0), kinds == HEALTHY_ORGAN)
+
+
+def test_healthy_tissue_of_the_organs_is_told_and_nothing_of_it_is_asked_for(items: list[TagsItem]) -> None:
+    assert all((item.kinds == HEALTHY_ORGAN).any() for item in items)
+    for item in items:
+        assert not (item.regions[0] > 0)[item.kinds == HEALTHY_ORGAN].any()
 
 
 def test_second_questions_come_without_a_box_and_name_what_is_there_or_nothing(items: list[TagsItem]) -> None:

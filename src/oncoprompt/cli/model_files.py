@@ -1,4 +1,4 @@
-"""`oncoprompt models verify` and `convert`: what a file of weights is, and the same weights in another layout."""
+"""`oncoprompt models verify`, `convert` and `join-ct`: what files of weights are, and the same weights otherwise."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 VERIFY_EXAMPLE = "Example: oncoprompt models verify medsam_vit_b.pth"
 CONVERT_EXAMPLE = "Example: oncoprompt models convert medsam_vit_b.pth -o medsam.safetensors"
+JOIN_EXAMPLE = "Example: oncoprompt models join-ct RUN/tags-compact.safetensors CT-RUN/tags-compact.safetensors -o BOTH"
 
 
 class Layout(StrEnum):
@@ -54,6 +55,22 @@ def convert(
         told = converted(weights, output, layout)
         if not quiet:
             say(f"{told}\n{output} ({layout} layout)")
+
+
+def join_ct(
+    mri: Annotated[Path, typer.Argument(help="Weights of tags-compact (.safetensors).")],
+    ct: Annotated[Path, typer.Argument(help="Weights of a run on CT alone that started from them.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for both in one file and its manifest.")],
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Put the layers that a run of tags-compact trained on CT alone beside its weights for MRI."""
+    with Talk(quiet, verbose).errors_told():
+        from oncoprompt.training.join_ct import join_ct as joined
+
+        path = joined(mri, ct, output)
+        if not quiet:
+            say(str(path))
 
 
 def verified(weights: Path) -> dict[str, str]:

@@ -30,6 +30,9 @@ from oncoprompt.study.foreground import foreground_mask
 _LOG = logging.getLogger(__name__)
 _MOST_ENCODINGS = 8
 _LEAST_ANATOMY = 0.5
+UNPOINTED = (
+    "What is found in such a scan without a click or box is often no tumour. Check every place; click on the tumour."
+)
 
 
 @runtime_checkable
@@ -68,8 +71,11 @@ class Session:
         drawn = [item for item in prompts if isinstance(item, Box)]
         others = [item for item in prompts if not isinstance(item, Box)]
         said: list[str] = []
-        boxes = drawn or self._search(others, timings, said)
-        found = [self._look([box, *others], box, timings) for box in boxes]
+        found = (
+            [self._look([box, *others], box, timings) for box in drawn]
+            if drawn
+            else self._searched(others, timings, said)
+        )
         joined = _join(found) if found else RegionProbabilities(np.zeros((3, 1, 1, 1), np.float32), (0, 0, 0))
         self._prompts = prompts
         provenance = Provenance(self._model.name, self._model.weights_sha256, prompts, __version__, timings)
@@ -154,18 +160,30 @@ class Session:
         encoding = self._encode(box.to_voxels(self.study.grid), timings)
         return self._decode(encoding, prompts, timings)
 
-    def _search(self, prompts: Sequence[Prompt], timings: dict[str, float], said: list[str]) -> list[Box]:
-        """Boxes of the lesions that a look at the whole scan shows; with positive clicks, of those they hit.
+    def _searched(
+        self, prompts: Sequence[Prompt], timings: dict[str, float], said: list[str]
+    ) -> list[RegionProbabilities]:
+        """Answers about the lesions that a look at the whole scan shows, closer ones where they tell more."""
+        encoding = self._encode(None, timings)
+        seen = self._decode(encoding, prompts, timings)
+        if encoding.enough is not None and not any(isinstance(item, Click) for item in prompts):
+            boxes = self._places(prompts, seen, encoding.enough, said)
+            if boxes:
+                said.append(UNPOINTED)
+            return [_within(seen, box.to_voxels(self.study.grid)) for box in boxes]
+        boxes = self._places(prompts, seen, encoding.seen, said)
+        return [self._look([box, *prompts], box, timings) for box in boxes]
+
+    def _places(self, prompts: Sequence[Prompt], seen: RegionProbabilities, least: float, said: list[str]) -> list[Box]:
+        """Boxes of the lesions that are seen; with positive clicks, of those they hit.
 
         Without such clicks, lesions outside the organ of an anatomy mask are left out, and that is `said`.
         """
-        encoding = self._encode(None, timings)
-        seen = self._decode(encoding, prompts, timings)
         offset = np.asarray(seen.offset)
         points = [c.to_voxel(self.study.grid) - offset for c in prompts if isinstance(c, Click) and c.positive]
         last = np.asarray(seen.values.shape[1:]) - 1
         hits = [np.clip(point, 0, last) for point in points]
-        places = places_of_interest(seen.values[0], self.study.grid.spacing_mm, hits, encoding.seen)
+        places = places_of_interest(seen.values[0], self.study.grid.spacing_mm, hits, least)
         boxes = [Box.from_voxels(place + offset[:, None], self.study.grid) for place in places]
         organs = [prompt for prompt in prompts if isinstance(prompt, Anatomy)]
         if hits or not organs:
@@ -195,6 +213,13 @@ class Session:
         out = self._model.decode(encoding, prompts, self.study, previous)
         timings["decode"] = timings.get("decode", 0.0) + time.perf_counter() - began
         return out
+
+
+def _within(seen: RegionProbabilities, box: NDArray[np.int64]) -> RegionProbabilities:
+    """The part of an answer in half-open voxels (3, 2) of the study, which it covers."""
+    i, j, k = (slice(low - o, high - o) for o, (low, high) in zip(seen.offset, box.tolist(), strict=True))
+    first = box[:, 0].tolist()
+    return RegionProbabilities(seen.values[:, i, j, k], (first[0], first[1], first[2]))
 
 
 def _join(found: Sequence[RegionProbabilities]) -> RegionProbabilities:

@@ -29,12 +29,14 @@ SEEN = 0.05
 class Encoding:
     """Prompt-free features of a region of interest; ``features`` belongs to the method that made it.
 
-    ``seen``: SEEN of this method, for a look at a whole scan.
+    ``seen``: SEEN of this method, for a look at a whole scan. ``enough``: where nobody points, lesions that are at
+    least so likely are answered by this look itself, because a closer one would know no better; None: there are none.
     """
 
     region: Grid
     features: Any
     seen: float = SEEN
+    enough: float | None = None
 
 
 @dataclass(frozen=True)

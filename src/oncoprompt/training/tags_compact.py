@@ -18,16 +18,25 @@ from oncoprompt.methods.msm_seg.checkpoint import load_own, read_checkpoint
 from oncoprompt.methods.msm_seg.loss import Loss, dice_focal
 from oncoprompt.methods.msm_seg.region import click_maps
 from oncoprompt.methods.msm_seg.tensors import PromptMaps
-from oncoprompt.methods.tags.compact import CompactPrompt, CompactTags, CompactTagsConfig, CompactTagsOutput
+from oncoprompt.methods.tags.compact import (
+    SHARED_WITH_CT,
+    CompactPrompt,
+    CompactTags,
+    CompactTagsConfig,
+    CompactTagsOutput,
+)
+from oncoprompt.methods.tags.compact_weights import parted
+from oncoprompt.methods.tags.vocabulary import HEALTHY
 from oncoprompt.methods.tags.word_adapter import similarity
 from oncoprompt.prompts.corrections import middles_of_errors
 from oncoprompt.training.config import TrainingConfig
 from oncoprompt.training.recipe import Recipe
-from oncoprompt.training.tags_items import TagsItem, TagsItemConfig, TagsItems
+from oncoprompt.training.tags_items import HEALTHY_ORGAN, TagsItem, TagsItemConfig, TagsItems
 
 TAGS_COMPACT = "tags-compact"
 ALIGNMENT_WEIGHT = 0.25
-MISSED_WEIGHT = 0.05
+MISSED_WEIGHT = 0.1
+ALARMED_WEIGHT = 0.3
 NAMING_WEIGHT = 0.25
 _ORIGIN = "Training configuration"
 _CORRECTIONS = 3
@@ -36,7 +45,8 @@ _CORRECTIONS = 3
 def build_tags_compact(config: TrainingConfig) -> Recipe:
     """TAGS compact, synthetic items of heads and abdomens, and their loss.
 
-    `model.weights` are an earlier run's, or those of `msm-seg-compact`, whose companion has the same trunk. Raises
+    `model.weights` are an earlier run's, or those of `msm-seg-compact`, whose companion has the same trunk. A run on CT
+    alone (`data.options.ct_share` of 1) trains the layers that CT has for itself, see `SHARED_WITH_CT`. Raises
     InputError for settings that are not known or not for this model, WeightsError for weights that do not fit.
     """
     if (config.adaptation.kind, config.mixing.kind) != ("none", "none"):
@@ -49,13 +59,16 @@ def build_tags_compact(config: TrainingConfig) -> Recipe:
     items = updated(TagsItemConfig(), config.data.options, _ORIGIN, "data.options")
     torch.manual_seed(config.run.seed)
     network = CompactTags(sizes)
+    of_ct = items.ct_share >= 1.0
     if config.model.weights is not None:
         path = Path(config.model.weights)
         state = read_checkpoint(path)
         if any(name.startswith("companion.") for name in state):
             network.start_from(state)
         else:
-            load_own(network, state, path.name)
+            load_own(network, parted(state, of_ct), path.name)
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not (of_ct and name.startswith(SHARED_WITH_CT)))
     loss = partial(compact_tags_loss, recall=config.optimisation.recall)
     return Recipe(network, TagsItems(items, config.run.seed), loss)
 
@@ -63,7 +76,8 @@ def build_tags_compact(config: TrainingConfig) -> Recipe:
 def compact_tags_loss(model: nn.Module, item: TagsItem, recall: float = 0.5) -> Loss:
     """Dice + focal of the regions that are told, and at a weight of 1/4 of the mean of the four similarity maps.
 
-    To both a little of `missed` is added: where nothing is found, Dice and focal have next to no gradient.
+    To both a little of `missed` is added: where nothing is found, Dice and focal have next to no gradient. `alarmed` is
+    added to the former: where a whole organ is found, they have none either.
     A similarity map is compared with the whole tumour, averaged over its cells. An item that is to be corrected is
     answered once without a gradient, clicked where that is wrong, and answered again. A second question is answered
     beside the first: asked of the same images, two words must be told apart; and at every depth a quarter of `named` is
@@ -84,6 +98,7 @@ def compact_tags_loss(model: nn.Module, item: TagsItem, recall: float = 0.5) -> 
     output = network.decode(features, prompt)
     truth = truth.to(output.logits.dtype)
     answer = _found(output.logits[:, : item.known], truth[:, : item.known], recall)
+    answer = answer + ALARMED_WEIGHT * alarmed(output.logits[:, 0], item.kinds)
     alignment = _alignment(output, prompt.concepts, truth[:, :1], recall)
     naming = torch.stack([named(cosines, item.kinds, item.words) for cosines in output.cosines]).mean()
     parts = {"answer": answer.item(), "alignment": alignment.item(), "naming": naming.item()}
@@ -93,13 +108,14 @@ def compact_tags_loss(model: nn.Module, item: TagsItem, recall: float = 0.5) -> 
 def named(cosines: Tensor, kinds: Tensor, words: Sequence[int]) -> Tensor:
     """Cross-entropy of the softmax of scaled cosines [B, K, d, h, w] over the words that a study may hold.
 
-    kinds [D, H, W] are the rows of CONCEPTS; every one that occurs weighs the same, however few voxels it has. Where no
-    voxel of one is left on a coarse grid, it does not count there.
+    kinds [D, H, W] are the rows of CONCEPTS, or HEALTHY_ORGAN, which is to be named healthy; every one that occurs
+    weighs the same, however few voxels it has. Where no voxel of one is left on a coarse grid, it does not count there.
     """
     size = [int(n) for n in cosines.shape[2:]]
     rows = functional.interpolate(kinds[None, None].float(), size, mode="nearest")[0, 0].long()
     scores = torch.log_softmax(cosines[:, list(words)], dim=1)
-    terms = [-scores[:, index][:, rows == row].mean() for index, row in enumerate(words) if bool((rows == row).any())]
+    places = [*enumerate(words), (words.index(HEALTHY), HEALTHY_ORGAN)]
+    terms = [-scores[:, index][:, rows == row].mean() for index, row in places if bool((rows == row).any())]
     return torch.stack(terms).mean()
 
 
@@ -117,6 +133,12 @@ def missed(logits: Tensor, truth: Tensor) -> Tensor:
     axes = (-3, -2, -1)
     entropy = (functional.softplus(-logits) * truth).sum(axes) / truth.sum(axes).clamp_min(1.0)
     return entropy.mean()
+
+
+def alarmed(logits: Tensor, kinds: Tensor) -> Tensor:
+    """Mean cross-entropy softplus(z) of healthy voxels of the organs, of logits [B, D, H, W]; 0 without an organ."""
+    organ = kinds == HEALTHY_ORGAN
+    return functional.softplus(logits[:, organ]).mean() if bool(organ.any()) else logits.new_zeros(())
 
 
 def _found(logits: Tensor, truth: Tensor, recall: float) -> Tensor:

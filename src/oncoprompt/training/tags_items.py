@@ -25,6 +25,9 @@ _CLICK_COUNTS = (1, 1, 1, 2, 3, 3, 4, 6, 10)
 _LEAST_CELLS = 4
 _HEALTHY_SHARE = 0.04
 
+HEALTHY_ORGAN = len(CONCEPTS)
+"""In `TagsItem.kinds`: healthy tissue of an organ that may hold a tumour."""
+
 
 @dataclass(frozen=True)
 class TagsItem:
@@ -34,7 +37,7 @@ class TagsItem:
     of CONCEPTS. Of the regions the first ``known`` are told; ``corrected``: whether a second answer is trained, after
     clicks on the errors of a first. ``other_concept`` asks a second question about the same images in a word alone, to
     which ``other_regions`` are the truth; -1 and no voxels where there is none. ``kinds`` ``[D, H, W]`` holds each
-    voxel's row of CONCEPTS, "healthy" outside of tumours, ``words`` the rows that it may hold.
+    voxel's row of CONCEPTS, HEALTHY_ORGAN or, outside of the organs, "healthy"; ``words`` the rows that it may hold.
     """
 
     images: Tensor
@@ -319,8 +322,10 @@ def _regions(view: View, question: _Question) -> Tensor:
 
 
 def _kinds(view: View) -> Tensor:
-    """Rows of CONCEPTS ``[D, H, W]`` uint8 of what there is."""
+    """Rows of CONCEPTS, or HEALTHY_ORGAN, ``[D, H, W]`` uint8 of what there is."""
     rows = torch.full(view.images.shape[1:], HEALTHY, dtype=torch.uint8)
+    for organ in view.anatomy.values():
+        rows[organ] = HEALTHY_ORGAN
     for kind, label in view.labels.items():
         rows[(label > 0) & (label < 4)] = CONCEPTS.index(kind)
     return rows

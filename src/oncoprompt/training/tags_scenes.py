@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oncoprompt.geometry import mask_bounds
-from oncoprompt.methods.tags.intensities import COMPACT_CT
+from oncoprompt.methods.tags.intensities import soft_tissue
 from oncoprompt.methods.tags.vocabulary import ABDOMEN, BRAIN
 from oncoprompt.synthesis.anatomy import LOW_SPACING_MM
 from oncoprompt.synthesis.atlas import Atlas
@@ -154,10 +154,10 @@ class Abdomen:
         return Overview({k: v for k, v in tumours.items() if v.any()}, corner, _OVERVIEW_MM, bounds)
 
     def view(self, crop: Crop) -> View:
-        """HU, standardised; the whole tumour has label 3, of the core and enhancing tumour nothing is known."""
+        """HU as `soft_tissue` shows them; tumours have label 3, of the core and enhancing tumour nothing is known."""
         x, y, z = (float(v) for v in crop.corner_mm + crop.spacing_mm / 2)
         region = Region((x, y, z), crop.shape, (crop.spacing_mm,) * 3)
-        images = torch.from_numpy(COMPACT_CT.standardise(self.subject.picture(region).hu.numpy()))[None]
+        images = torch.from_numpy(soft_tissue(self.subject.picture(region).hu.numpy()))[None]
         labels = {WORDS[organ]: mask.to(torch.uint8) * 3 for organ, mask in self.subject.tumours(region).items()}
         anatomy = {word: self.subject.organ_mask(organ, region) for organ, word in WORDS.items()}
         return View(images, labels, anatomy)

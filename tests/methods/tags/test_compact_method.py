@@ -124,3 +124,26 @@ def test_a_ct_is_searched_for_what_is_surer_than_an_mri() -> None:
     model = method()
     assert model.encode(study("ct"), None).seen == compact_method.SEEN_CT > compact_method.SEEN
     assert model.encode(study("t1c", "t2f"), None).seen == compact_method.SEEN
+
+
+def test_ct_is_looked_at_by_its_own_network_and_mri_by_the_other() -> None:
+    mri, of_ct = method()._networks[False], Pointwise()
+    model = CompactTagsMethod(mri, "tags-compact", "0" * 64, torch.device("cpu"), ct_network=of_ct)
+    alone = CompactTagsMethod(of_ct, "pointwise", "0" * 64, torch.device("cpu"))
+    for asked, other in ((study("ct"), alone), (study("t1c", "t2f"), method())):
+        np.testing.assert_array_equal(values(model, asked), values(other, asked))
+
+
+def test_a_mask_bounds_the_answer_about_a_ct_that_nobody_points_into_and_changes_nothing_within() -> None:
+    model, asked, mask = method(), study("ct", spacing_mm=3.0), anatomy(3.0)
+    inside = np.zeros(SHAPE, dtype=bool)
+    inside[12:23, 10:18, 8:14] = True
+    outside = ~mask.mask
+    # one voxel of the looked-at grid lies between the two
+    outside[9:26, 7:21, 5:17] = False
+    free, bound = (values(model, asked, *prompts) for prompts in ((), (mask,)))
+    assert free[0, outside].max() > 1e-2
+    assert bound[0, outside].max() < 1e-4
+    np.testing.assert_allclose(bound[0, inside], free[0, inside], atol=1e-3)
+    click = Click.at_voxel([2, 2, 2], asked.grid)
+    assert values(model, asked, mask, click)[0, outside].max() > 1e-2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from oncoprompt.geometry import Grid
-from oncoprompt.methods.tags.intensities import ANY_CT, CT, channel_for, intensities_for, of_mri, organ_in
+from oncoprompt.methods.tags.intensities import ANY_CT, CT, channel_for, intensities_for, of_mri, organ_in, soft_tissue
 from oncoprompt.methods.tags.vocabulary import ABDOMEN, BRAIN
 from oncoprompt.study import Study
 
@@ -80,3 +80,13 @@ def test_mri_has_mean_0_and_deviation_1_over_the_head_and_darkness_outside() -> 
     assert seen.fill == 0.0
     assert seen.standardise(np.array([seen.fill])) == pytest.approx(-4.0)
     assert seen.standardise(np.array([1e6])) == pytest.approx(6.0)
+
+
+def test_soft_tissue_is_spread_and_its_order_kept() -> None:
+    hu = np.array([-1000.0, -150.0, 60.0, 80.0, 250.0, 3000.0])
+    seen = soft_tissue(hu)
+    assert seen.dtype == np.float32
+    assert np.allclose(seen, np.arcsinh((np.clip(hu, -150, 250) - 60) / 30), atol=1e-6)
+    # 20 HU between tumour and organ, against 100 between organ and fat
+    fat, organ, tumour = soft_tissue(np.array([-40.0, 60.0, 40.0]))
+    assert (organ - tumour) / (organ - fat) > 0.3

@@ -15,6 +15,8 @@ from oncoprompt.methods.tags.vocabulary import CONCEPTS
 from oncoprompt.methods.tags.word_adapter import WordAdapter
 
 PROMPT_MAPS = 4
+SHARED_WITH_CT = ("block16.", "merge8.block.")
+"""The deepest layers, half of the weights, are the same for CT and MRI; the others CT has for itself."""
 _COMPANION = "companion."
 
 

@@ -19,9 +19,9 @@ from oncoprompt.methods.msm_seg.region import RegionPolicy
 from oncoprompt.methods.msm_seg.tensors import PromptMaps
 from oncoprompt.methods.region_method import HasLogits, drawn_prompts, on_study, region_grid, region_images, z_scores
 from oncoprompt.methods.tags.compact import CompactPrompt
-from oncoprompt.methods.tags.intensities import COMPACT_CT
+from oncoprompt.methods.tags.intensities import soft_tissue
 from oncoprompt.methods.tags.vocabulary import ANY_TUMOUR, HEALTHY, concept_of
-from oncoprompt.prompts import Anatomy, Text
+from oncoprompt.prompts import Anatomy, Box, Click, Text
 from oncoprompt.study import Study
 from oncoprompt.study.foreground import Foregrounds
 
@@ -31,8 +31,10 @@ MOST_VOXELS = 160
 """A longer side is looked at in windows of so many voxels, which overlap by a quarter."""
 SEEN = 0.15
 """The box of what is found is a prompt of the closer look and is believed; below, it reaches too far."""
-SEEN_CT = 0.8
+SEEN_CT = 0.9
 """In CT a tumour is seen in a haze over its organ, and a box about the haze would be filled."""
+ENOUGH_CT = 0.7
+"""CT is trained in voxels of 2 to 4 mm, those of the search: where nobody points, a closer look sees nothing new."""
 _OVERLAP = 0.25
 _NOTHING = -12.0
 
@@ -65,7 +67,8 @@ class _Look:
 class CompactTagsMethod:
     """A compact TAGS with weights, for MRI of the brain and CT of the abdomen of any spacing and orientation.
 
-    In CT the tumour is WT; of TC and ET nothing is said there.
+    In CT the tumour is WT; of TC and ET nothing is said there. `ct_network` looks at CT; without it the one network
+    looks at both.
     """
 
     def __init__(
@@ -75,14 +78,16 @@ class CompactTagsMethod:
         weights_sha256: str,
         device: torch.device,
         calibration: Mapping[str, Any] | None = None,
+        ct_network: PromptedNetwork | None = None,
     ) -> None:
         self.name = name
         self.weights_sha256 = weights_sha256
         self.calibration = calibration or {}
         self._device = device
-        self._network = network
-        network.to(device)
-        network.eval()
+        self._networks = {False: network, True: ct_network or network}
+        for each in self._networks.values():
+            each.to(device)
+            each.eval()
         self._foregrounds = Foregrounds()
 
     def check(self, prompts: Sequence[Prompt]) -> None:
@@ -95,28 +100,35 @@ class CompactTagsMethod:
         Raises InputError for a study that mixes CT with other channels.
         """
         ct = is_ct(study)
-        seen = SEEN_CT if ct else SEEN
+        seen, enough = SEEN_CT if ct else SEEN, ENOUGH_CT if ct and region is None else None
         foreground = self._foregrounds.of(study)
         policy = SEARCH_CT if ct and region is None else RegionPolicy()
         grid = region_grid(study, region, policy, foreground)
         images = region_images(study, grid)
-        images = torch.from_numpy(COMPACT_CT.standardise(images.numpy())) if ct else z_scores(images, foreground)
+        images = torch.from_numpy(soft_tissue(images.numpy())) if ct else z_scores(images, foreground)
         tensor, roles = images[None].to(self._device), tuple(study.channels)
         if max(tensor.shape[2:]) > MOST_VOXELS:
-            return Encoding(grid, _Look(tensor, roles, None), seen)
+            return Encoding(grid, _Look(tensor, roles, None), seen, enough)
         with torch.inference_mode():
-            return Encoding(grid, _Look(tensor, roles, self._network.encode(tensor, roles)), seen)
+            return Encoding(grid, _Look(tensor, roles, self._networks[ct].encode(tensor, roles)), seen, enough)
 
     def decode(
         self, encoding: Encoding, prompts: Sequence[Prompt], study: Study, previous: RegionProbabilities | None = None
     ) -> RegionProbabilities:
         """Answer to words, clicks, boxes and anatomy masks, any of which may be missing, on the study's voxels.
 
-        Asked for "healthy" it outlines nothing. Raises InputError for words it does not know, and for two phrases.
+        Asked for "healthy" it outlines nothing. A CT that nobody points into is looked at without the mask, which then
+        bounds the answer: every organ it was trained with a mask of held a tumour. Raises InputError for words it does
+        not know, and for two phrases.
         """
         look: _Look = encoding.features
         concept = asked_concept(prompts)
         maps = self._drawn(prompts, encoding.region).to(self._device)
+        bounds = maps[0, 3].cpu().numpy() > 0
+        pointed = any(isinstance(item, Box | Click) for item in prompts)
+        bounded = encoding.enough is not None and not pointed and any(isinstance(item, Anatomy) for item in prompts)
+        if bounded:
+            maps[:, 3] = 0.0
         if concept == HEALTHY:
             logits = np.full((3, *maps.shape[2:]), _NOTHING, dtype=np.float32)
         else:
@@ -124,21 +136,25 @@ class CompactTagsMethod:
                 logits = self._answer(look, maps, concept)[0].float().cpu().numpy()
         if is_ct(study):
             logits[1:] = _NOTHING
-        return on_study(fill_holes(logits), encoding.region, study.grid)
+        logits = fill_holes(logits)
+        if bounded:
+            logits[:, ~bounds] = _NOTHING
+        return on_study(logits, encoding.region, study.grid)
 
     def _answer(self, look: _Look, maps: Tensor, concept: int) -> Tensor:
         concepts = torch.tensor([concept], device=self._device)
+        network = self._networks[look.roles == ("ct",)]
 
         def prompt(drawn: Tensor) -> CompactPrompt:
             return CompactPrompt(PromptMaps(drawn[:, :1], drawn[:, 1:3]), drawn[:, 3:], concepts)
 
         if look.features is not None:
-            return self._network.decode(look.features, prompt(maps)).logits
+            return network.decode(look.features, prompt(maps)).logits
 
         def window(x: Tensor) -> Tensor:
             count = len(look.roles)
-            features = self._network.encode(x[:, :count], look.roles)
-            return self._network.decode(features, prompt(x[:, count:])).logits
+            features = network.encode(x[:, :count], look.roles)
+            return network.decode(features, prompt(x[:, count:])).logits
 
         # MONAI takes seconds to import
         from monai.inferers.utils import sliding_window_inference

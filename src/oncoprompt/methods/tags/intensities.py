@@ -54,8 +54,17 @@ KiTS21, LiTS and the MSD pancreas, as the released code has them."""
 ANY_CT = _ct(-100.0, 250.0, 75.0, 101.0)
 """CT of no named organ: soft tissue, with the mean and deviation of values spread evenly over the window."""
 
-COMPACT_CT = Intensities(-150.0, 250.0, 50.0, 100.0, -150.0)
-"""CT as TAGS compact is shown it: all soft tissue with every contrast phase lies within the window."""
+_SOFT_LOW, _SOFT_HIGH, _SOFT_MIDDLE, _SOFT_SPREAD = -150.0, 250.0, 60.0, 30.0
+
+
+def soft_tissue(values: NDArray[Any]) -> NDArray[np.float32]:
+    """CT as TAGS compact is shown it: asinh((HU - 60) / 30), HU clipped to -150..250.
+
+    A tumour in an organ differs from it by 20 HU, fat and bone by hundreds; so the former is a third of the latter.
+    """
+    clipped = np.clip(values, _SOFT_LOW, _SOFT_HIGH)
+    return np.asarray(np.arcsinh((clipped - _SOFT_MIDDLE) / _SOFT_SPREAD), dtype=np.float32)
+
 
 _WORDS = MappingProxyType(
     {
