@@ -28,7 +28,9 @@ def runs(tmp_path):
         file = tmp_path / name / "tags-compact.safetensors"
         file.parent.mkdir()
         save_file({key: value.half() for key, value in state.items()}, file)
-        file.with_suffix(".json").write_text(json.dumps(MANIFEST | {"steps": steps}), encoding="utf-8")
+        file.with_suffix(".json").write_text(
+            json.dumps(MANIFEST | {"steps": steps, "trained_minutes": steps / 2}), encoding="utf-8"
+        )
         files.append(file)
     return files
 
@@ -51,6 +53,7 @@ def test_one_file_answers_to_ct_and_mri_as_the_two_did(runs, tmp_path, capsys):
     assert (answer(both, "ct") != answer(mri, "ct")).any()
     manifest = json.loads(both.with_suffix(".json").read_text(encoding="utf-8"))
     assert (manifest["steps"], manifest["ct"]["steps"]) == (7, 9)
+    assert manifest["trained_minutes_of_all_runs"] == 8.0
     assert manifest["values"] == sum(value.numel() for value in load_file(both).values())
 
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -40,9 +42,15 @@ def join_ct(mri: Path, ct: Path, folder: Path) -> Path:
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
         "values": sum(value.numel() for value in state.values()),
+        "trained_minutes_of_all_runs": sum(_minutes(own.manifest) for own in (first, second)),
         "ct": dict(second.manifest),
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(path, content)
     write_whole(path.with_suffix(".json"), f"{json.dumps(manifest, indent=2)}\n".encode())
     return path
+
+
+def _minutes(manifest: Mapping[str, Any]) -> float:
+    """How long weights were trained, in all the runs they come from."""
+    return float(manifest.get("trained_minutes_of_all_runs", manifest.get("trained_minutes", 0.0)))
