@@ -25,7 +25,7 @@ sessions = st.lists(st.tuples(st.text("abcdef", min_size=1, max_size=4), st.samp
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(names=sessions, seed=st.integers(0, 5), data=st.data())
 def test_every_case_is_in_one_part_with_all_of_its_patient_whatever_the_order(names, seed, data):
     split = split_cohort(cohort(names), SHARES, seed)
@@ -37,7 +37,7 @@ def test_every_case_is_in_one_part_with_all_of_its_patient_whatever_the_order(na
     assert split_cohort(cohort(data.draw(st.permutations(names))), SHARES, seed) == split
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(count=st.integers(3, 400), seed=st.integers(0, 3))
 def test_parts_have_their_shares_to_one_patient_or_at_least_one(count, seed):
     split = split_cohort(cohort([(f"P{number}", "1") for number in range(count)]), SHARES, seed)
@@ -48,7 +48,7 @@ def test_parts_have_their_shares_to_one_patient_or_at_least_one(count, seed):
             assert abs(found - share * count) < 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(names=sessions, number=st.integers(2, 3))
 def test_every_patient_is_held_out_in_one_fold(names, number):
     drawn = folds(cohort(names), number)

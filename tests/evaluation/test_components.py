@@ -14,14 +14,14 @@ from oncoprompt.evaluation.components import Components, dilated, paired, touchi
 masks = arrays(np.bool_, (9, 8, 11), elements=st.sampled_from([False] * 30 + [True]), fill=st.just(False))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(masks, st.integers(0, 4))
 def test_dilation_is_that_with_the_eighteen_neighbours(mask: NDArray[np.bool_], times: int) -> None:
     expected = binary_dilation(mask, generate_binary_structure(3, 2), iterations=times) if times else mask
     assert np.array_equal(dilated(mask, times), expected)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(masks, st.integers(0, 3))
 def test_components_are_those_of_the_dilated_mask_in_the_scan(mask: NDArray[np.bool_], dilation: int) -> None:
     parts = Components.of(mask, dilation)

@@ -44,7 +44,7 @@ def counts(scores: LesionWiseScores) -> tuple[int, int, int]:
     return scores.true_positives, scores.false_positives, scores.false_negatives
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(label_maps(), label_maps(), SPACINGS, st.sampled_from(list(permutations(range(3)))), EVERY_PROFILE)
 def test_scores_do_not_depend_on_the_order_of_the_axes(
     prediction: Labels, truth: Labels, spacing: tuple[float, ...], order: tuple[int, int, int], name: str
@@ -65,7 +65,7 @@ def test_scores_do_not_depend_on_the_order_of_the_axes(
             assert averages(turned[region]) == pytest.approx(averages(expected))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(label_maps(), label_maps(), SPACINGS, st.tuples(*[st.tuples(st.integers(0, 4), st.integers(0, 4))] * 3),
        st.sampled_from(["brats2023-gli", "brats2024-gli", "brats2024-ped", "brats2026-gli"]))  # fmt: skip
 def test_scores_do_not_depend_on_where_in_the_scan_the_lesions_are(
@@ -80,7 +80,7 @@ def test_scores_do_not_depend_on_where_in_the_scan_the_lesions_are(
         assert padded[region].sensitivity == expected.sensitivity
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(label_maps(), label_maps(), SPACINGS)
 def test_exchanging_prediction_and_truth_exchanges_only_their_roles(
     one: Labels, other: Labels, spacing: tuple[float, ...]
@@ -95,7 +95,7 @@ def test_exchanging_prediction_and_truth_exchanges_only_their_roles(
             assert (there.false_positives, there.false_negatives) == (back.false_negatives, back.false_positives)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(label_maps(), EVERY_PROFILE)
 def test_the_truth_itself_has_no_error(truth: Labels, name: str) -> None:
     truth[0, 0, 0] = 1
@@ -108,7 +108,7 @@ def test_the_truth_itself_has_no_error(truth: Labels, name: str) -> None:
             assert averages(scores) == [1.0, 0.0, 1.0, 1.0, 1.0]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(label_maps(), label_maps(), SPACINGS)
 def test_distances_and_volumes_scale_with_the_spacing(
     prediction: Labels, truth: Labels, spacing: tuple[float, ...]

@@ -45,7 +45,7 @@ def test_empty_masks_have_the_documented_scores() -> None:
     assert normalised_surface_dice(full, empty, (1, 1, 1)) == 0.0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(masks, masks)
 def test_scores_are_symmetric_and_perfect_only_for_equal_masks(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> None:
     assert dice(a, b) == dice(b, a)
@@ -54,7 +54,7 @@ def test_scores_are_symmetric_and_perfect_only_for_equal_masks(a: NDArray[np.boo
     assert normalised_surface_dice(a, a, (1.0, 2.0, 3.0), 0.0) == 1.0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(masks, masks, st.sampled_from([(1.0, 1.0, 1.0), (0.5, 1.0, 3.0)]))
 def test_hausdorff_agrees_with_monai(a: NDArray[np.bool_], b: NDArray[np.bool_], spacing: tuple[float, ...]) -> None:
     a[0, 0, 0] = b[1, 1, 1] = True

@@ -15,7 +15,7 @@ NAN, INF = float("nan"), float("inf")
 scores = st.lists(st.floats(0, 1), min_size=2, max_size=12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(scores)
 def test_an_interval_lies_within_the_scores_and_is_the_same_each_time(values):
     low, high = bootstrap_interval(values)
@@ -64,7 +64,7 @@ def test_a_level_in_percent_is_refused(level):
         bootstrap_interval([0.1, 0.2], level=level)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(1, 99), min_size=1, max_size=7, unique=True), st.data())
 def test_p_is_the_share_of_sign_patterns_at_least_as_far_from_balance(sizes, data):
     signs = data.draw(st.tuples(*[st.sampled_from((-1, 1))] * len(sizes)))
@@ -77,7 +77,7 @@ def test_p_is_the_share_of_sign_patterns_at_least_as_far_from_balance(sizes, dat
     assert test.median_difference == np.median(differences)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12))
 def test_exchanging_the_two_sets_turns_the_difference_and_keeps_p(pairs):
     one, other = np.array(pairs).T

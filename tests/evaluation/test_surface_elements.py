@@ -47,7 +47,7 @@ def test_far_specks_of_little_surface_do_not_move_the_distance() -> None:
     assert SurfaceElements.of(prediction, (1.0, 1.0, 1.0)).hausdorff95_mm(scores[1]) > 30.0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(*[st.integers(0, 6)] * 3), max_size=30),
     st.lists(st.tuples(*[st.integers(0, 6)] * 3), max_size=30),

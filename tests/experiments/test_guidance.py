@@ -44,7 +44,7 @@ def told(
 
 
 @given(st.sampled_from([1, 3, 10]), st.integers(0, 99))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_clicks_lie_in_the_tumour_and_at_its_border_where_that_is_said(count: int, seed: int) -> None:
     inside, _, _ = told(Guidance("inside", clicks=count), seed=seed)
     assert len(inside) == count
@@ -56,7 +56,7 @@ def test_clicks_lie_in_the_tumour_and_at_its_border_where_that_is_said(count: in
 
 
 @given(st.sampled_from([5.0, 10.0]), st.integers(0, 99))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_clicks_that_are_off_are_off_by_so_many_mm_from_the_same_places(off_mm: float, seed: int) -> None:
     inside, _, _ = told(Guidance("inside"), seed=seed)
     moved, _, _ = told(Guidance("off", off_mm=off_mm), seed=seed)
@@ -100,7 +100,7 @@ def test_masks_are_wrong_as_said_and_missing_where_said() -> None:
 
 
 @given(st.integers(0, 200))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_mask_that_is_off_is_moved_as_a_whole_and_never_empty(seed: int) -> None:
     (moved,) = told(by_name[f"mask off by {SHIFT_MM:g} mm"], seed=seed)[2]
     assert moved.any()

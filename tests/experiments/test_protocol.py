@@ -39,7 +39,7 @@ def test_the_tight_box_is_asked_once_and_is_tight() -> None:
     assert np.array_equal(voxels(prompts), TIGHT)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.text(min_size=1, max_size=8), st.sampled_from([0.1, 0.2]))
 def test_no_side_of_a_moved_box_moves_farther_than_its_share_and_half_a_voxel(name: str, jitter: float) -> None:
     lengths = TIGHT[:, 1:] - TIGHT[:, :1]

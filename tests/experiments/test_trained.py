@@ -79,7 +79,7 @@ class _Named:
         return self.patient
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.sampled_from("abcdef"), min_size=3, max_size=8), st.integers(0, 3), st.integers(0, 99))
 def test_no_patient_is_trained_on_and_scored(patients: list[str], count: int, seed: int) -> None:
     cases = [Case(f"{p}-{n}", p, LABELLED, lambda p=p: _Named(p)) for n, p in enumerate(patients)]  # type: ignore[misc]

@@ -14,7 +14,7 @@ from oncoprompt.geometry import Grid, roi_grid
 identity = np.eye(4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grids(), st.lists(st.tuples(*[st.floats(-50, 300)] * 3), min_size=1, max_size=5))
 def test_world_and_voxel_coordinates_are_inverse(grid: Grid, voxels: list[tuple[float, float, float]]) -> None:
     assert np.allclose(grid.to_voxels(grid.to_world(voxels)), voxels, atol=1e-7)
@@ -97,7 +97,7 @@ def test_an_affine_without_a_place_in_the_world_is_refused(affine: np.ndarray, m
         Grid((2, 2, 2), affine)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(grids(min_size=2), st.floats(0.5, 4.0), st.sampled_from([1, 8, 16]), st.data())
 def test_a_region_grid_is_isotropic_canonical_and_covers_the_box(
     grid: Grid, spacing: float, multiple: int, data: st.DataObject
@@ -141,7 +141,7 @@ def test_axis_matrices_cover_left_and_right_handed_grids() -> None:
     assert sum(hand < 0 for hand in hands) == 24
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grids(), st.lists(st.tuples(st.integers(-5, 9), st.integers(1, 9)), min_size=3, max_size=3))
 def test_a_part_of_a_grid_has_its_voxels_where_the_grid_has_them(grid: Grid, ranges: list[tuple[int, int]]) -> None:
     low = np.asarray([start for start, _ in ranges])
@@ -151,7 +151,7 @@ def test_a_part_of_a_grid_has_its_voxels_where_the_grid_has_them(grid: Grid, ran
     assert np.allclose(part.to_world([(0, 0, 0), last]), grid.to_world([low, low + last]), atol=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grids(min_size=3), st.integers(0, 3))
 def test_a_grid_reaches_its_own_parts_and_no_further_than_asked_and_than_itself(grid: Grid, more: int) -> None:
     shape = np.asarray(grid.shape)

@@ -35,7 +35,7 @@ def drift(source: Grid, target: Grid) -> float:
     return float((matrix @ np.asarray(target.shape, dtype=np.float64)).max())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grids(), st.sampled_from([0, 1]))
 def test_resampling_onto_the_same_grid_changes_nothing(grid: Grid, order: int) -> None:
     array = noise(grid.shape)
@@ -57,7 +57,7 @@ def test_flips_and_permutations_are_exact_to_and_fro_for_every_axis_order(
     assert np.array_equal(resample(canonical, grid.canonical(), grid), array)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grids(min_size=3), grids(min_size=3))
 def test_linear_resampling_agrees_with_scipy_where_the_target_is_as_fine(source: Grid, other: Grid) -> None:
     step = np.asarray(source.spacing_mm).min()
@@ -122,7 +122,7 @@ def test_a_constant_stays_constant_and_outside_becomes_fill(tilt: float, spacing
     assert set(np.unique(found.round(4))) == {-1.0, 3.0}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(grids(max_size=30, min_size=20), st.floats(0.8, 2.0))
 def test_a_mask_stays_where_it_is_through_a_region_grid_and_back(grid: Grid, factor: float) -> None:
     centre = grid.to_world((np.asarray(grid.shape) - 1) / 2 + 0.3)

@@ -207,7 +207,7 @@ def segmentation(study: Study, *masks: np.ndarray, heights: tuple[float, ...] = 
     return TargetSegmentation(study, targets, provenance.provenance, "axial", ("grey",), {})
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(AXIS_ORDERS))
 def test_files_hold_the_higher_logit_on_the_grid_of_the_scan(tmp_path_factory, seed, axes):
     rng = np.random.default_rng(seed)

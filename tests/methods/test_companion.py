@@ -35,7 +35,7 @@ def awake(seed: int = 0) -> Companion:
     return companion
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.permutations(range(4)), st.integers(1, 4))
 def test_order_of_the_channels_does_not_matter(order: list[int], count: int) -> None:
     kept, companion, volume = order[:count], awake(), images(16, 16, 16)
@@ -45,7 +45,7 @@ def test_order_of_the_channels_does_not_matter(order: list[int], count: int) -> 
     torch.testing.assert_close(given, usual, atol=1e-4, rtol=1e-4)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.tuples(*[st.integers(1, 4).map(lambda n: 8 * n)] * 3))
 def test_every_multiple_of_eight_is_a_size_and_regions_are_nested(size: tuple[int, int, int]) -> None:
     companion = awake()

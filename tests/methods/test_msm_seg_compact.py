@@ -90,7 +90,7 @@ def test_empty_prompt_maps_mean_automatic_for_each_sample_of_a_batch(model: MSMS
     torch.testing.assert_close(both, torch.cat([first, second]), atol=1e-4, rtol=1e-4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.sampled_from([1e-6, 1.0, 1e4]))
 def test_regions_are_nested_whatever_the_raw_logits(seed: int, scale: float) -> None:
     raw = scale * torch.randn(2, 3, 8, 2, 3, 3, generator=torch.Generator().manual_seed(seed))

@@ -100,7 +100,7 @@ def test_a_network_of_other_channels_reads_them_and_no_others() -> None:
         model.encode(noise(1), ("pet",))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.permutations(CHANNELS), st.integers(1, 4))
 def test_the_order_of_channels_does_not_matter_and_missing_ones_are_zero(order: list[str], kept: int) -> None:
     model, images = network("segresnet"), noise()

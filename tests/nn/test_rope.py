@@ -7,7 +7,7 @@ from oncoprompt.nn.rope import AxialRope
 ROWS, COLUMNS, DIM = 5, 7, 16
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.integers(0, ROWS - 2),
     st.integers(0, COLUMNS - 2),

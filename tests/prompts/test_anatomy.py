@@ -55,7 +55,7 @@ def test_an_empty_mask_a_series_of_masks_and_another_shape_are_refused(tmp_path)
         Anatomy(np.ones((2, 2, 2), dtype=bool), GRID)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grids(min_size=10))
 def test_all_of_an_organ_lies_in_its_own_scan_however_that_is_stored(grid: Grid) -> None:
     anatomy = Anatomy(box_mask(grid), grid)
@@ -63,7 +63,7 @@ def test_all_of_an_organ_lies_in_its_own_scan_however_that_is_stored(grid: Grid)
     assert anatomy.share_in(grid.canonical()) == 1.0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grids(min_size=10))
 def test_an_organ_touches_boxes_that_hold_any_of_it(grid: Grid) -> None:
     anatomy = Anatomy(box_mask(grid), grid)

@@ -24,7 +24,7 @@ def grids_with_boxes(draw: st.DrawFn) -> tuple[Grid, NDArray[np.int64]]:
     return grid, np.stack([low, high], axis=1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grids_with_boxes())
 def test_voxels_to_world_and_back_is_exact_on_any_grid(case: tuple[Grid, NDArray[np.int64]]) -> None:
     grid, voxels = case
@@ -50,7 +50,7 @@ def test_a_box_holds_the_same_voxels_after_any_change_of_axis_order(
     assert np.array_equal(box.to_voxels(canonical), Box.around(moved, canonical).to_voxels(canonical))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grids_with_boxes())
 def test_the_box_on_another_grid_holds_all_of_it(case: tuple[Grid, NDArray[np.int64]]) -> None:
     grid, voxels = case

@@ -13,7 +13,7 @@ from oncoprompt.prompts import Click, Text
 plain = Grid((10, 12, 14), np.eye(4))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grids(), st.data())
 def test_a_click_comes_back_at_its_voxel_on_any_grid(grid: Grid, data: st.DataObject) -> None:
     voxel = [data.draw(st.integers(0, size - 1)) for size in grid.shape]

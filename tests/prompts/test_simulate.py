@@ -14,7 +14,7 @@ sides = st.tuples(*[st.tuples(st.integers(0, size - 1), st.integers(1, size)) fo
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sides, st.floats(0.0, 0.9), st.integers(0, 2**32))
 def test_a_jittered_box_is_a_box_on_the_grid_with_sides_moved_by_at_most_the_fraction(
     box: list[list[int]], fraction: float, seed: int
@@ -30,7 +30,7 @@ def test_a_jittered_box_is_a_box_on_the_grid_with_sides_moved_by_at_most_the_fra
     assert np.array_equal(moved, jitter_box(box, fraction, np.random.default_rng(seed), SHAPE))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sides, st.integers(0, 1000))
 def test_no_jitter_moves_nothing(box: list[list[int]], seed: int) -> None:
     assert jitter_box(box, 0.0, np.random.default_rng(seed), SHAPE).tolist() == box

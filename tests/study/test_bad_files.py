@@ -174,7 +174,7 @@ def test_a_study_made_by_hand_is_checked_too() -> None:
         Study({"t1c": good}, grid, header=header)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 347), st.integers(0, 255)), min_size=1, max_size=4), st.booleans())
 def test_any_damage_to_a_header_ends_in_a_study_or_a_sentence(
     tmp_path: Path, damage: list[tuple[int, int]], compressed: bool

@@ -68,7 +68,7 @@ def test_a_picture_goes_out_in_three_channels_and_comes_back_as_one_slice(tmp_pa
     assert np.array_equal(back.labels, labels)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.permutations([0, 1, 2]), st.tuples(*[st.sampled_from([1, -1])] * 3), st.integers(0, 2**31))
 def test_a_study_of_any_axis_order_goes_out_towards_left_back_and_head(order, signs, seed):
     rng = np.random.default_rng(seed)
@@ -163,7 +163,7 @@ def test_what_is_no_case_is_told_in_a_sentence(tmp_path, content, match):
         read_challenge(tmp_path / "case.npz")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_damaged_file_is_an_input_error_wherever_it_is_damaged(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("damaged") / "case.npz"

@@ -27,7 +27,7 @@ def same_header(path: Path, reference: Path, dtype: str) -> None:
     assert written.header.get_slope_inter() == (None, None)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     grid=grids(), codes=st.sampled_from([(1, 1), (1, 2), (0, 1), (2, 0), (4, 4)]), two=st.booleans(), gz=st.booleans()
 )

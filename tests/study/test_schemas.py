@@ -62,7 +62,7 @@ def test_a_tumour_without_parts_is_the_whole_tumour_and_nothing_else(name: str, 
 
 
 @pytest.mark.parametrize("name", EDITIONS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(depth=arrays(np.uint8, (3, 4, 2), elements=st.integers(0, 3)))
 def test_nested_masks_survive_a_label_map(name: str, depth: NDArray[np.uint8]) -> None:
     masks = {"WT": depth >= 1, "TC": depth >= 2, "ET": depth >= 3}
@@ -74,7 +74,7 @@ def test_nested_masks_survive_a_label_map(name: str, depth: NDArray[np.uint8]) -
 
 @pytest.mark.parametrize("source", EDITIONS)
 @pytest.mark.parametrize("target", EDITIONS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(depth=arrays(np.uint8, (3, 4, 2), elements=st.integers(0, 3)))
 def test_conversion_keeps_every_region(source: str, target: str, depth: NDArray[np.uint8]) -> None:
     masks = {"WT": depth >= 1, "TC": depth >= 2, "ET": depth >= 3}

@@ -13,7 +13,7 @@ from oncoprompt.synthesis.ct.shapes import ellipsoid, tube, union, with_volume
 CPU = torch.device("cpu")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     origin=st.tuples(*[st.floats(-20, 20)] * 3),
     shape=st.tuples(*[st.integers(1, 9)] * 3),

@@ -20,14 +20,14 @@ def noise(shape: tuple[int, int, int], channels: int = 2) -> Tensor:
     return torch.randn((channels, *shape), generator=torch.Generator().manual_seed(sum(shape)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LATTICES, SHAPES)
 def test_a_field_of_voxels_is_interpolated_as_grid_sample_does(lattice: Lattice, shape: tuple[int, int, int]) -> None:
     field = noise(shape)
     torch.testing.assert_close(lattice.spread(field), sample(field, lattice.points()), atol=1e-4, rtol=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LATTICES, SHAPES)
 def test_knots_reach_from_wall_to_wall(lattice: Lattice, shape: tuple[int, int, int]) -> None:
     knots = noise(shape)
@@ -37,7 +37,7 @@ def test_knots_reach_from_wall_to_wall(lattice: Lattice, shape: tuple[int, int, 
     torch.testing.assert_close(spread, expected, atol=1e-4, rtol=0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(LATTICES, SHAPES, st.data())
 def test_a_slab_of_planes_is_a_part_of_all_of_them(
     lattice: Lattice, shape: tuple[int, int, int], data: st.DataObject
@@ -48,7 +48,7 @@ def test_a_slab_of_planes_is_a_part_of_all_of_them(
         torch.testing.assert_close(planes.rows(rows), planes.rows(slice(None))[:, rows], atol=1e-5, rtol=0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(LATTICES, st.data())
 def test_a_part_of_a_lattice_has_a_part_of_its_points(lattice: Lattice, data: st.DataObject) -> None:
     ranges = []
@@ -63,7 +63,7 @@ def test_a_part_of_a_lattice_has_a_part_of_its_points(lattice: Lattice, data: st
 
 
 @given(LATTICES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_lattice_is_found_again_in_its_points(lattice: Lattice) -> None:
     found = Lattice.of_points(lattice.points())
     for axis in ("x", "y", "z"):

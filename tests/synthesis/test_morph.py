@@ -43,7 +43,7 @@ def test_volumes_fall_monotonically_along_a_morph_to_a_smaller_lesion() -> None:
     assert len(set(sizes)) == 5
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     oedema=st.floats(6, 14),
     ring=st.floats(2, 12),

@@ -84,7 +84,7 @@ def test_the_label_of_a_point_is_that_of_its_levels_within_the_mask() -> None:
     assert torch.equal(made.labels, expected * made.mask)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-20, 20, width=32), min_size=5, max_size=5))
 def test_compartments_exclude_each_other(levels: list[float]) -> None:
     column = torch.tensor(levels)[:, None]

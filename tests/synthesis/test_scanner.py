@@ -335,7 +335,7 @@ def test_drawn_scanners_are_data_and_follow_their_seed() -> None:
     assert shares == pytest.approx({"slice": 0.7, "motion": 0.1, "rotation": 0.2, "cut": 0.05}, abs=0.07)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     shape=st.tuples(*[st.integers(1, 40)] * 3),
     spacing=st.tuples(*[st.sampled_from([0.5, 1.0, 2.2, 5.0])] * 3),

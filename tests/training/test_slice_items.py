@@ -22,7 +22,7 @@ def one_case(labels: np.ndarray, **names: str) -> list[SliceCase]:
     return [SliceCase("only", lambda: slices)]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     seed=st.integers(0, 2**31),
     low=st.tuples(st.integers(0, 90), st.integers(0, 60)),

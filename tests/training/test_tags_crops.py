@@ -49,7 +49,7 @@ def test_outside_of_the_scan_is_the_mean_and_no_organ():
     assert np.allclose(far.image, 0.0)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     order=st.permutations([0, 1, 2]),
     signs=st.lists(st.sampled_from([-1.0, 1.0]), min_size=3, max_size=3),

@@ -1,5 +1,7 @@
 """Items of TAGS compact: what is asked for is what is outlined, and prompts lie where it is."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -66,7 +68,7 @@ def test_positive_clicks_lie_in_the_target_and_negative_ones_do_not(items: list[
     assert clicked >= 4
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.tuples(*[st.floats(-80, 80)] * 3), st.floats(0.5, 4.0), st.tuples(*[st.integers(0, 7)] * 3))
 def test_a_voxel_of_a_crop_is_found_at_its_own_point(
     corner: tuple[float, ...], spacing_mm: float, voxel: tuple[int, int, int]
@@ -90,37 +92,33 @@ def test_the_loss_of_every_item_is_finite_and_teaches_words_clicks_and_anatomy(i
         assert gradient.abs().sum() > 0, name
 
 
-def test_three_steps_of_training_leave_weights_that_can_be_read(tmp_path_factory: pytest.TempPathFactory) -> None:
-    out = tmp_path_factory.mktemp("run")
-    small = {"least_voxels": 24, "least_voxels_unboxed": 24, "most_voxels": 24}
-    config = TrainingConfig.from_mapping(
+def small_run(steps: int, **options: float) -> TrainingConfig:
+    """A short run of a narrow network on small crops."""
+    crops = {"least_voxels": 24, "least_voxels_unboxed": 24, "most_voxels": 24}
+    return TrainingConfig.from_mapping(
         {
             "model": {"name": "tags-compact", "options": {"widths": [8, 8, 16, 16], "words": 8}},
-            "data": {"workers": 0, "options": small},
-            "optimisation": {"steps": 3, "warmup_steps": 1},
+            "data": {"workers": 0, "options": crops | options},
+            "optimisation": {"steps": steps, "warmup_steps": 1},
             "run": {"accelerator": "cpu"},
         }
     )
+
+
+def test_three_steps_of_training_leave_weights_that_can_be_read(tmp_path: Path) -> None:
+    config = small_run(steps=3)
     recipe = build_tags_compact(config)
     before = recipe.model.get_parameter("words").detach().clone()
-    assert fit(config, recipe.model, recipe.items, recipe.loss, out).step == 3
+    assert fit(config, recipe.model, recipe.items, recipe.loss, tmp_path).step == 3
     assert not torch.equal(before, recipe.model.get_parameter("words"))
-    assert (out / "tags-compact.safetensors").is_file()
+    assert (tmp_path / "tags-compact.safetensors").is_file()
 
 
-def test_a_run_on_ct_alone_trains_the_layers_that_ct_has_for_itself(tmp_path_factory: pytest.TempPathFactory) -> None:
-    options = {"least_voxels": 24, "least_voxels_unboxed": 24, "most_voxels": 24, "ct_share": 1.0}
-    config = TrainingConfig.from_mapping(
-        {
-            "model": {"name": "tags-compact", "options": {"widths": [8, 8, 16, 16], "words": 8}},
-            "data": {"workers": 0, "options": options},
-            "optimisation": {"steps": 2, "warmup_steps": 1},
-            "run": {"accelerator": "cpu"},
-        }
-    )
+def test_a_run_on_ct_alone_trains_the_layers_that_ct_has_for_itself(tmp_path: Path) -> None:
+    config = small_run(steps=2, ct_share=1.0)
     recipe = build_tags_compact(config)
     before = {name: value.clone() for name, value in recipe.model.state_dict().items()}
-    fit(config, recipe.model, recipe.items, recipe.loss, tmp_path_factory.mktemp("run"))
+    fit(config, recipe.model, recipe.items, recipe.loss, tmp_path)
     after = recipe.model.state_dict()
     assert all(torch.equal(after[name], before[name]) for name in before if name.startswith(SHARED_WITH_CT))
     assert not torch.equal(after["stem"], before["stem"])

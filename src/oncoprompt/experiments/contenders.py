@@ -12,7 +12,7 @@ from oncoprompt.experiments.guidance import ANATOMY, BOX, CLICKS, GUIDANCE, WORD
 from oncoprompt.inference.device import device_named
 from oncoprompt.methods.interface import Method
 from oncoprompt.methods.registry import list_models, load_model
-from oncoprompt.methods.weight_files import read_manifest
+from oncoprompt.methods.weight_files import read_manifest, trained_minutes
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,5 @@ def _trained(model: str) -> str:
     """How long a model's weights were trained, where their manifest tells."""
     known = {card.name: card.weights for card in list_models()}
     path = known.get(model) or Path(model)
-    manifest = read_manifest(path) if path.is_file() else {}
-    minutes = manifest.get("trained_minutes_of_all_runs", manifest.get("trained_minutes"))
+    minutes = trained_minutes(read_manifest(path)) if path.is_file() else None
     return "" if minutes is None else f", trained for {minutes:.0f} minutes"

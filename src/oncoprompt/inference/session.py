@@ -21,7 +21,7 @@ from oncoprompt.inference.familiarity import intensity_statistics
 from oncoprompt.inference.kinds import KindSegmentation
 from oncoprompt.inference.search import places_of_interest
 from oncoprompt.inference.segmentation import Provenance, Segmentation
-from oncoprompt.methods.interface import Encoding, Method, Prompt, RegionProbabilities, listed
+from oncoprompt.methods.interface import Encoding, Method, Prompt, RegionProbabilities, enough_for, listed
 from oncoprompt.methods.registry import load_model
 from oncoprompt.prompts import Anatomy, Box, Click, Text
 from oncoprompt.study import Study
@@ -30,7 +30,7 @@ from oncoprompt.study.foreground import foreground_mask
 _LOG = logging.getLogger(__name__)
 _MOST_ENCODINGS = 8
 _LEAST_ANATOMY = 0.5
-UNPOINTED = (
+_UNPOINTED = (
     "What is found in such a scan without a click or box is often no tumour. Check every place; click on the tumour."
 )
 
@@ -71,11 +71,7 @@ class Session:
         drawn = [item for item in prompts if isinstance(item, Box)]
         others = [item for item in prompts if not isinstance(item, Box)]
         said: list[str] = []
-        found = (
-            [self._look([box, *others], box, timings) for box in drawn]
-            if drawn
-            else self._searched(others, timings, said)
-        )
+        found = self._looked(drawn, others, timings) if drawn else self._searched(others, timings, said)
         joined = _join(found) if found else RegionProbabilities(np.zeros((3, 1, 1, 1), np.float32), (0, 0, 0))
         self._prompts = prompts
         provenance = Provenance(self._model.name, self._model.weights_sha256, prompts, __version__, timings)
@@ -155,10 +151,15 @@ class Session:
             elif isinstance(item, Anatomy) and item.share_in(self.study.grid) == 0.0:
                 raise InputError("The anatomy mask lies outside the scan. Check that it was made for this scan.")
 
-    def _look(self, prompts: Sequence[Prompt], box: Box, timings: dict[str, float]) -> RegionProbabilities:
-        """Segment one box from its surroundings."""
-        encoding = self._encode(box.to_voxels(self.study.grid), timings)
-        return self._decode(encoding, prompts, timings)
+    def _looked(
+        self, boxes: Sequence[Box], prompts: Sequence[Prompt], timings: dict[str, float]
+    ) -> list[RegionProbabilities]:
+        """Segment each box from its surroundings."""
+        found = []
+        for box in boxes:
+            encoding = self._encode(box.to_voxels(self.study.grid), timings)
+            found.append(self._decode(encoding, [box, *prompts], timings))
+        return found
 
     def _searched(
         self, prompts: Sequence[Prompt], timings: dict[str, float], said: list[str]
@@ -166,13 +167,13 @@ class Session:
         """Answers about the lesions that a look at the whole scan shows, closer ones where they tell more."""
         encoding = self._encode(None, timings)
         seen = self._decode(encoding, prompts, timings)
-        if encoding.enough is not None and not any(isinstance(item, Click) for item in prompts):
-            boxes = self._places(prompts, seen, encoding.enough, said)
-            if boxes:
-                said.append(UNPOINTED)
-            return [_within(seen, box.to_voxels(self.study.grid)) for box in boxes]
-        boxes = self._places(prompts, seen, encoding.seen, said)
-        return [self._look([box, *prompts], box, timings) for box in boxes]
+        enough = enough_for(encoding, prompts)
+        if enough is None:
+            return self._looked(self._places(prompts, seen, encoding.seen, said), prompts, timings)
+        boxes = self._places(prompts, seen, enough, said)
+        if boxes:
+            said.append(_UNPOINTED)
+        return [_within(seen, box.to_voxels(self.study.grid)) for box in boxes]
 
     def _places(self, prompts: Sequence[Prompt], seen: RegionProbabilities, least: float, said: list[str]) -> list[Box]:
         """Boxes of the lesions that are seen; with positive clicks, of those they hit.

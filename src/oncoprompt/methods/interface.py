@@ -39,6 +39,11 @@ class Encoding:
     enough: float | None = None
 
 
+def enough_for(encoding: Encoding, prompts: Sequence[Prompt]) -> float | None:
+    """``enough`` of a look, None where one of the prompts points."""
+    return None if any(isinstance(item, Box | Click) for item in prompts) else encoding.enough
+
+
 @dataclass(frozen=True)
 class RegionProbabilities:
     """Nested probabilities ``[3, I, J, K]`` float32 (WT, TC, ET) of a window of the study's grid, zero elsewhere.

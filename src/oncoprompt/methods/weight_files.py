@@ -37,6 +37,12 @@ def read_manifest(weights: Path) -> dict[str, Any]:
     return loaded
 
 
+def trained_minutes(manifest: Mapping[str, Any]) -> float | None:
+    """How long weights were trained, in all the runs they come from; None where their manifest does not tell."""
+    minutes: float | None = manifest.get("trained_minutes_of_all_runs", manifest.get("trained_minutes"))
+    return minutes
+
+
 @dataclass(frozen=True, eq=False)
 class OwnWeights:
     """Weights that a training run of ours wrote: state dict, manifest (empty where there is none), SHA-256."""

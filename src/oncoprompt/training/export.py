@@ -33,15 +33,8 @@ def export_weights(
     """
     half = {name: _half(name, value) for name, value in weights.items()}
     name = config["model"]["name"]
-    path = folder / f"{name}.safetensors"
-    content = save(half, metadata={"format": "pt"})
-    write_whole(path, content)
     manifest = {
         "model": name,
-        "file": path.name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "bytes": len(content),
-        "values": sum(value.numel() for value in half.values()),
         "dtype": "float16",
         "licence": LICENCE,
         "seed": config["run"]["seed"],
@@ -53,7 +46,20 @@ def export_weights(
         "recipe": config,
         **(remarks or {}),
     }
-    write_whole(folder / f"{name}.json", f"{json.dumps(manifest, indent=2)}\n".encode())
+    return write_weights(folder / f"{name}.safetensors", half, manifest)
+
+
+def write_weights(path: Path, weights: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> Path:
+    """Write weights as they are, and beside them a manifest, to which the file's name, SHA-256 and sizes are added."""
+    content = save(dict(weights), metadata={"format": "pt"})
+    told = {
+        "file": path.name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "values": sum(value.numel() for value in weights.values()),
+    }
+    write_whole(path, content)
+    write_whole(path.with_suffix(".json"), f"{json.dumps({**manifest, **told}, indent=2)}\n".encode())
     return path
 
 

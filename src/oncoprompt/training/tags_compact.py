@@ -26,6 +26,7 @@ from oncoprompt.methods.tags.compact import (
     CompactTagsOutput,
 )
 from oncoprompt.methods.tags.compact_weights import parted
+from oncoprompt.methods.tags.names import COMPACT
 from oncoprompt.methods.tags.vocabulary import HEALTHY
 from oncoprompt.methods.tags.word_adapter import similarity
 from oncoprompt.prompts.corrections import middles_of_errors
@@ -33,7 +34,6 @@ from oncoprompt.training.config import TrainingConfig
 from oncoprompt.training.recipe import Recipe
 from oncoprompt.training.tags_items import HEALTHY_ORGAN, TagsItem, TagsItemConfig, TagsItems
 
-TAGS_COMPACT = "tags-compact"
 ALIGNMENT_WEIGHT = 0.25
 MISSED_WEIGHT = 0.1
 ALARMED_WEIGHT = 0.3
@@ -50,10 +50,10 @@ def build_tags_compact(config: TrainingConfig) -> Recipe:
     InputError for settings that are not known or not for this model, WeightsError for weights that do not fit.
     """
     if (config.adaptation.kind, config.mixing.kind) != ("none", "none"):
-        raise InputError(f"{_ORIGIN}: adaptation and mixing are for MSM-Seg; '{TAGS_COMPACT}' takes neither.")
+        raise InputError(f"{_ORIGIN}: adaptation and mixing are for MSM-Seg; '{COMPACT}' takes neither.")
     if config.data.cohort is not None or config.data.pool is not None:
         raise InputError(
-            f"{_ORIGIN}: '{TAGS_COMPACT}' is trained on synthetic studies; leave out data.cohort and data.pool."
+            f"{_ORIGIN}: '{COMPACT}' is trained on synthetic studies; leave out data.cohort and data.pool."
         )
     sizes = updated(CompactTagsConfig(), config.model.options, _ORIGIN, "model.options")
     items = updated(TagsItemConfig(), config.data.options, _ORIGIN, "data.options")

@@ -154,7 +154,7 @@ def test_a_foreign_file_is_refused(tmp_path, content):
         read_sam(path)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), layout=st.sampled_from(["zip", "before zip", "safetensors"]))
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_damaged_file_is_refused_or_read_never_anything_else(tmp_path, data, layout):

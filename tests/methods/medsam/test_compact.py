@@ -31,7 +31,7 @@ def boxes(draw: st.DrawFn) -> tuple[float, float, float, float]:
     return x0, y0, max(x0, 0) + draw(st.integers(1, 50)), max(y0, 0) + draw(st.integers(1, 50))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(boxes())
 def test_what_is_cut_and_pasted_back_is_where_it_was(box):
     y, x = np.mgrid[:48, :64].astype(np.float32)
@@ -49,7 +49,7 @@ def test_what_is_cut_and_pasted_back_is_where_it_was(box):
     assert np.abs(back - x)[clear].max(initial=0) < 0.6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(boxes())
 def test_the_frame_holds_the_box_with_its_margin_and_the_map_has_its_area(box):
     frame = Frame.around(box, 128)

@@ -29,7 +29,7 @@ def image() -> np.ndarray:
     return np.random.default_rng(0).random((24, 40)).astype(np.float32)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     shape=st.tuples(st.integers(1, 70), st.integers(1, 70)),
     colours=st.booleans(),
@@ -101,7 +101,7 @@ def test_boxes_and_points_move_to_the_square_as_corners_and_centres():
     assert not moved.positive.any()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(row=st.integers(0, 99), side=st.sampled_from([16, 256]))
 def test_a_thin_line_is_kept_at_full_value_in_the_dense_prompt(row, side):
     mask = torch.zeros(100, 90)

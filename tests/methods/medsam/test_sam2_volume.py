@@ -143,7 +143,7 @@ def test_a_direction_ends_after_slices_without_the_target():
         np.testing.assert_allclose(logits, NOT_TARGET, rtol=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(shape=st.tuples(st.integers(20, 150), st.integers(20, 150)), place=st.tuples(*[st.floats(0.3, 0.7)] * 2))
 def test_what_is_seen_at_a_place_is_answered_at_that_place(shape, place):
     rows, columns = np.indices(shape)

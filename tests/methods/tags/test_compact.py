@@ -60,7 +60,7 @@ def test_words_change_the_answer_once_adapters_are_trained_and_not_before() -> N
     assert torch.equal(answer(untrained, prompt(concept=GLIOMA)), answer(untrained, prompt(concept=MENINGIOMA)))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.tuples(*[st.integers(1, 4).map(lambda n: 8 * n)] * 3))
 def test_every_multiple_of_eight_is_a_size_and_regions_are_nested(size: Size) -> None:
     network = awake()

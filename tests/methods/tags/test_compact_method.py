@@ -127,7 +127,7 @@ def test_a_ct_is_searched_for_what_is_surer_than_an_mri() -> None:
 
 
 def test_ct_is_looked_at_by_its_own_network_and_mri_by_the_other() -> None:
-    mri, of_ct = method()._networks[False], Pointwise()
+    mri, of_ct = method()._network, Pointwise()
     model = CompactTagsMethod(mri, "tags-compact", "0" * 64, torch.device("cpu"), ct_network=of_ct)
     alone = CompactTagsMethod(of_ct, "pointwise", "0" * 64, torch.device("cpu"))
     for asked, other in ((study("ct"), alone), (study("t1c", "t2f"), method())):

@@ -23,7 +23,7 @@ def seen(crop: Grid, grid: Grid, array: NDArray[np.float32]) -> NDArray[np.float
     return np.ascontiguousarray(resample(array, grid, crop).transpose(2, 1, 0))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(grids(), voxel_shares, voxel_shares)
 def test_the_crop_is_a_cube_along_the_axes_of_the_body_centred_at_the_mid_range_of_the_clicks(grid, one, other) -> None:
     points = np.stack([at(grid, one), at(grid, other)])
@@ -44,7 +44,7 @@ def test_voxels_of_a_scan_with_the_crops_spacing_are_the_crops_voxels(order, sig
     assert np.allclose(corner, corner.round(), atol=1e-6)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(grids(max_size=40), voxel_shares, voxel_shares, st.sampled_from([0.0, 0.25, 0.5]))
 def test_windows_cover_every_voxel_of_a_box_and_overlap(grid, one, other, overlap) -> None:
     ends = np.sort(np.stack([one, other]) * (np.asarray(grid.shape) - 1), axis=0).round()
@@ -75,7 +75,7 @@ def test_clicks_far_apart_are_groups_of_their_own_and_a_group_fits_its_crop() ->
     assert len(CropPolicy(side=16, reach=float("inf")).groups(grid, grid.to_world(voxels))) == 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(voxel_shares, min_size=1, max_size=12))
 def test_every_click_lies_in_the_crop_of_its_group(shares) -> None:
     grid = Grid((80, 90, 50), np.diag([1.0, 1.0, 2.0, 1.0]))
@@ -112,7 +112,7 @@ def test_what_a_crop_over_the_border_sees_comes_back_to_the_very_voxels(order, s
     assert not out.values[1:].any()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(grids(min_size=3), voxel_shares, st.integers(0, 2))
 def test_an_answer_that_tells_its_place_in_the_world_tells_it_in_every_axis_order(grid, share, axis) -> None:
     crop = POLICY.around(grid, at(grid, share))

@@ -34,7 +34,7 @@ def gradients(embedding: PatchEmbedding, tokens: Tensor) -> list[Tensor]:
     return list(torch.autograd.grad((tokens * weights).sum() / tokens.numel(), parameters))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(shape=st.tuples(st.integers(1, 2), st.just(3), sides, sides, sides), seed=st.integers(0, 99))
 def test_folded_equals_unfolded_with_its_gradients(shape: tuple[int, ...], seed: int) -> None:
     torch.manual_seed(seed)
@@ -105,7 +105,7 @@ def test_positions_of_the_published_grid_are_not_interpolated(monkeypatch: pytes
         positions((8, 8, 4))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(grid=st.tuples(*[st.integers(1, 20)] * 3))
 def test_positions_of_another_grid_keep_what_changes_linearly(grid: tuple[int, int, int]) -> None:
     positions, side = TokenPositions(8, 3), 8

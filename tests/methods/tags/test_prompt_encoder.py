@@ -46,7 +46,7 @@ def answer(form: str, prompt: TagsPrompt, x: Tensor | None = None) -> Tensor:
     return out
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_one_hot_token_is_found_by_the_click_that_names_it_along_every_axis(data: st.DataObject) -> None:
     tokens = data.draw(st.tuples(*[st.integers(1, 9)] * 3), label="tokens")

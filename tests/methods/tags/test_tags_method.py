@@ -71,7 +71,7 @@ def unit(seed: int = 0) -> torch.Tensor:
     return functional.normalize(torch.randn(2, 24, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(grids(max_size=26, min_size=20), st.floats(0.6, 1.3))
 def test_the_tumour_is_found_where_it_is_on_the_scans_own_grid_for_every_axis_order(grid: Grid, spacing: float) -> None:
     affine = grid.affine.copy()
@@ -90,7 +90,7 @@ def test_the_tumour_is_found_where_it_is_on_the_scans_own_grid_for_every_axis_or
     assert all(v.shape == (1, 3, 16, 16, 16) for v in network.volumes)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(grids(max_size=20, min_size=12), st.tuples(*[st.floats(0.1, 0.9)] * 3))
 def test_the_network_is_told_the_voxel_that_was_clicked(grid: Grid, share: tuple[float, float, float]) -> None:
     study = mri(grid, np.zeros(grid.shape, dtype=bool))

@@ -9,14 +9,14 @@ from oncoprompt.methods.tags.windows import Windows
 grids = st.tuples(*[st.integers(1, 11)] * 3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(grid=grids, side=st.integers(1, 4), shifted=st.booleans(), batch=st.integers(1, 2))
 def test_split_and_join_give_every_token_back(grid: tuple[int, int, int], side: int, shifted: bool, batch: int) -> None:
     windows, x = Windows(grid, side, shifted), torch.randn(batch, *grid, 2)
     assert torch.equal(windows.join(windows.split(x)), x)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grid=grids, side=st.integers(2, 4), shifted=st.booleans())
 def test_a_token_attends_to_those_of_its_window_that_are_near_it_in_the_grid(
     grid: tuple[int, int, int], side: int, shifted: bool

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from oncoprompt.errors import InputError
 from oncoprompt.geometry import Grid
-from oncoprompt.methods.interface import Encoding, Prompt, RegionProbabilities
+from oncoprompt.methods.interface import Encoding, Prompt, RegionProbabilities, enough_for
 from oncoprompt.methods.msm_seg.holes import fill_holes
 from oncoprompt.methods.msm_seg.region import RegionPolicy
 from oncoprompt.methods.msm_seg.tensors import PromptMaps
@@ -21,7 +21,7 @@ from oncoprompt.methods.region_method import HasLogits, drawn_prompts, on_study,
 from oncoprompt.methods.tags.compact import CompactPrompt
 from oncoprompt.methods.tags.intensities import soft_tissue
 from oncoprompt.methods.tags.vocabulary import ANY_TUMOUR, HEALTHY, concept_of
-from oncoprompt.prompts import Anatomy, Box, Click, Text
+from oncoprompt.prompts import Anatomy, Text
 from oncoprompt.study import Study
 from oncoprompt.study.foreground import Foregrounds
 
@@ -57,8 +57,9 @@ class PromptedNetwork(Protocol):
 
 @dataclass(frozen=True)
 class _Look:
-    """Standardised images [1, M, D, H, W] with their roles, and the first features where they fit in one window."""
+    """Who looks at standardised images [1, M, D, H, W] of roles; the first features where they fit in one window."""
 
+    network: PromptedNetwork
     images: Tensor
     roles: tuple[str, ...]
     features: Tensor | None
@@ -84,8 +85,8 @@ class CompactTagsMethod:
         self.weights_sha256 = weights_sha256
         self.calibration = calibration or {}
         self._device = device
-        self._networks = {False: network, True: ct_network or network}
-        for each in self._networks.values():
+        self._network, self._ct_network = network, ct_network or network
+        for each in (self._network, self._ct_network):
             each.to(device)
             each.eval()
         self._foregrounds = Foregrounds()
@@ -100,6 +101,7 @@ class CompactTagsMethod:
         Raises InputError for a study that mixes CT with other channels.
         """
         ct = is_ct(study)
+        network = self._ct_network if ct else self._network
         seen, enough = SEEN_CT if ct else SEEN, ENOUGH_CT if ct and region is None else None
         foreground = self._foregrounds.of(study)
         policy = SEARCH_CT if ct and region is None else RegionPolicy()
@@ -108,9 +110,9 @@ class CompactTagsMethod:
         images = torch.from_numpy(soft_tissue(images.numpy())) if ct else z_scores(images, foreground)
         tensor, roles = images[None].to(self._device), tuple(study.channels)
         if max(tensor.shape[2:]) > MOST_VOXELS:
-            return Encoding(grid, _Look(tensor, roles, None), seen, enough)
+            return Encoding(grid, _Look(network, tensor, roles, None), seen, enough)
         with torch.inference_mode():
-            return Encoding(grid, _Look(tensor, roles, self._networks[ct].encode(tensor, roles)), seen, enough)
+            return Encoding(grid, _Look(network, tensor, roles, network.encode(tensor, roles)), seen, enough)
 
     def decode(
         self, encoding: Encoding, prompts: Sequence[Prompt], study: Study, previous: RegionProbabilities | None = None
@@ -124,10 +126,9 @@ class CompactTagsMethod:
         look: _Look = encoding.features
         concept = asked_concept(prompts)
         maps = self._drawn(prompts, encoding.region).to(self._device)
-        bounds = maps[0, 3].cpu().numpy() > 0
-        pointed = any(isinstance(item, Box | Click) for item in prompts)
-        bounded = encoding.enough is not None and not pointed and any(isinstance(item, Anatomy) for item in prompts)
-        if bounded:
+        bounds = None
+        if enough_for(encoding, prompts) is not None and any(isinstance(item, Anatomy) for item in prompts):
+            bounds = maps[0, 3].cpu().numpy() > 0
             maps[:, 3] = 0.0
         if concept == HEALTHY:
             logits = np.full((3, *maps.shape[2:]), _NOTHING, dtype=np.float32)
@@ -137,24 +138,23 @@ class CompactTagsMethod:
         if is_ct(study):
             logits[1:] = _NOTHING
         logits = fill_holes(logits)
-        if bounded:
+        if bounds is not None:
             logits[:, ~bounds] = _NOTHING
         return on_study(logits, encoding.region, study.grid)
 
     def _answer(self, look: _Look, maps: Tensor, concept: int) -> Tensor:
         concepts = torch.tensor([concept], device=self._device)
-        network = self._networks[look.roles == ("ct",)]
 
         def prompt(drawn: Tensor) -> CompactPrompt:
             return CompactPrompt(PromptMaps(drawn[:, :1], drawn[:, 1:3]), drawn[:, 3:], concepts)
 
         if look.features is not None:
-            return network.decode(look.features, prompt(maps)).logits
+            return look.network.decode(look.features, prompt(maps)).logits
 
         def window(x: Tensor) -> Tensor:
             count = len(look.roles)
-            features = network.encode(x[:, :count], look.roles)
-            return network.decode(features, prompt(x[:, count:])).logits
+            features = look.network.encode(x[:, :count], look.roles)
+            return look.network.decode(features, prompt(x[:, count:])).logits
 
         # MONAI takes seconds to import
         from monai.inferers.utils import sliding_window_inference

@@ -19,14 +19,15 @@ def load_compact_tags(name: str, path: Path, device: str | torch.device = "cpu")
     """The method with the weights in a .safetensors file; raises WeightsError where they are damaged or do not fit."""
     own = read_own(path)
     config = updated(CompactTagsConfig(), own.options, f"Manifest of '{path.name}'", "model.options")
-    networks = []
-    for ct in (False, True):
-        network = CompactTags(config)
-        load_own(network, parted(own.state, ct), path.name)
-        networks.append(network)
-    mri, of_ct = networks
+
+    def network(ct: bool) -> CompactTags:
+        built = CompactTags(config)
+        load_own(built, parted(own.state, ct), path.name)
+        return built
+
+    of_ct = network(ct=True) if any(key.startswith(_OF_CT) for key in own.state) else None
     calibration = own.manifest.get("calibration", {})
-    return CompactTagsMethod(mri, name, own.sha256, torch.device(device), calibration, of_ct)
+    return CompactTagsMethod(network(ct=False), name, own.sha256, torch.device(device), calibration, of_ct)
 
 
 def parted(state: Mapping[str, Tensor], ct: bool) -> dict[str, Tensor]:
