@@ -9,10 +9,10 @@ BIN := $(VENV)/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint train benchmark clean
+.PHONY: help demo test lint train train-on train-off train-status benchmark clean
 
 help: ## Show what can be made
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || \
@@ -37,6 +37,15 @@ CONFIG ?= configs/msm-seg-compact.toml
 OUT ?= runs/msm-seg-compact
 train: $(STAMP) ## Train from CONFIG into OUT; goes on from OUT/state.pt where there is one
 	$(BIN)/oncoprompt train -c $(CONFIG) -o $(OUT) $(if $(wildcard $(OUT)/state.pt),--resume)
+
+train-on: $(STAMP) ## Start the run of the default network in the background, or go on with it (CORES=2 where nobody works)
+	@$(BIN)/python benchmarks/training_run.py on --cores $(or $(CORES),1)
+
+train-off: $(STAMP) ## Save the state of that run and stop it
+	@$(BIN)/python benchmarks/training_run.py off
+
+train-status: $(STAMP) ## Tell how far that run is, how fast it goes and what it scores
+	@$(BIN)/python benchmarks/training_run.py status
 
 benchmark: $(STAMP) ## Print every figure the README quotes, and keep them in benchmarks/results/
 	@mkdir -p benchmarks/results

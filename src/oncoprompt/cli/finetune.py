@@ -11,6 +11,7 @@ import typer
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.options import DEFAULT_MODEL, Quiet, Verbose
 from oncoprompt.errors import InputError
+from oncoprompt.training.process_settings import prepare_process
 
 if TYPE_CHECKING:
     from oncoprompt.methods.interface import Method
@@ -39,6 +40,7 @@ def finetune(
     Of four cases or more, one is held out to tell what was gained.
     """
     talk = Talk(quiet, max(1, verbose))
+    prepare_process()
     with talk.errors_told():
         from oncoprompt.methods.registry import load_model
         from oncoprompt.training.finetune import FinetuneConfig, check

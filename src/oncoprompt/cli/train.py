@@ -8,6 +8,7 @@ import typer
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.options import Quiet, Verbose
 from oncoprompt.errors import InputError
+from oncoprompt.training.process_settings import prepare_process
 
 EXAMPLE = "Example: oncoprompt train -c configs/msm-seg-compact.toml -o runs/first"
 
@@ -25,6 +26,7 @@ def train(
     torchrun or SLURM may start.
     """
     talk = Talk(quiet, max(1, verbose))
+    prepare_process()
     with talk.errors_told():
         from oncoprompt.cli.validation import validator
         from oncoprompt.training.adapted import adapt

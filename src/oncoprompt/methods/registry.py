@@ -201,7 +201,7 @@ def _how_to_get(name: str) -> str:
 
 
 def _load_tags(name: str, path: Path, device: str | torch.device) -> Method:
-    if name == tags.COMPACT:
+    if name in tags.COMPACT_MODELS:
         from oncoprompt.methods.tags.compact_weights import load_compact_tags
 
         return load_compact_tags(name, path, device)

@@ -45,8 +45,10 @@ class TwoKinds:
     second: Subject
 
     @staticmethod
-    def random(seed: int, families: Sequence[str], atlas: Atlas | None = None) -> TwoKinds:
+    def random(seed: int, families: Sequence[str], atlas: Atlas | None = None, whole_head: bool = False) -> TwoKinds:
         """Draw a person with lesions of two of lesion.FAMILIES; the same arguments give the same person.
+
+        ``atlas`` and ``whole_head`` are those of `Subject.random`.
 
         The second keeps clear of the first, and may be small or missing where there is little room. Raises InputError
         for families that are not known, healthy or of one kind.
@@ -57,7 +59,7 @@ class TwoKinds:
                 f"Two families of different kinds of tumour are needed, of {', '.join(FAMILIES[:-1])}. "
                 f"Found: {', '.join(families) or 'none'}."
             )
-        first = Subject.random(seed, families[0], atlas=atlas)
+        first = Subject.random(seed, families[0], atlas=atlas, whole_head=whole_head)
         rng = np.random.default_rng([seed, 2])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         low = Lattice.of_points(box_points(LOW_SPACING_MM, generator.device))

@@ -10,7 +10,7 @@ from oncoprompt.errors import InputError
 from oncoprompt.mapping import updated
 from oncoprompt.training.validation import ValidationSection
 
-Precision = Literal["32-true", "bf16-mixed"]
+Precision = Literal["auto", "32-true", "bf16-mixed"]
 Distribution = Literal["auto", "ddp"]
 AdaptationKind = Literal["none", "adversarial", "coral", "prototypes", "mean-teacher", "cyclegan"]
 MixingKind = Literal["none", "complementary", "mixing"]
@@ -100,6 +100,7 @@ class OptimisationSection:
 class RunSection:
     """`[run]`: seed, hardware and how often progress is kept.
 
+    With precision "auto" products are computed in bfloat16 where the hardware has units for it (CUDA, AMX).
     There are `devices` processes on each of `nodes` machines, and each takes `accumulate` items a step. With
     `tensorboard`, figures are written for it too, beside log.csv.
     """

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -37,7 +37,7 @@ def start_processes(run: RunSection) -> Fabric:
             devices=run.devices,
             num_nodes=run.nodes,
             strategy=_strategy(run),
-            precision=run.precision,
+            precision=_precision(run),
         )
     except (RuntimeError, ValueError, TypeError) as error:
         raise InputError(
@@ -80,6 +80,14 @@ def _reduced(fabric: Fabric, values: tuple[float, ...], operation: str) -> list[
     tensor = torch.tensor(values, dtype=torch.float64, device=fabric.device)
     reduced: list[float] = cast(Tensor, fabric.all_reduce(tensor, reduce_op=operation)).tolist()
     return reduced
+
+
+def _precision(run: RunSection) -> Literal["32-true", "bf16-mixed"]:
+    """What the run asks for, or what the hardware is fast at."""
+    if run.precision != "auto":
+        return run.precision
+    on_device = run.accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available()
+    return "bf16-mixed" if on_device or torch.cpu._is_amx_tile_supported() else "32-true"
 
 
 def _strategy(run: RunSection) -> Strategy | str:

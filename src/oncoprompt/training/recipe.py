@@ -14,7 +14,7 @@ from oncoprompt.methods.msm_seg import Loss, MSMSeg, PromptMaps, msm_seg_loss
 from oncoprompt.methods.msm_seg.checkpoint import find_weights, load_own, load_state, read_checkpoint
 from oncoprompt.methods.msm_seg.config import HieraConfig
 from oncoprompt.methods.registry import build_network, hiera_size
-from oncoprompt.methods.tags.names import COMPACT, TAGS_MODELS
+from oncoprompt.methods.tags.names import COMPACT_MODELS, TAGS_MODELS
 from oncoprompt.training.cohort_items import cohort_items
 from oncoprompt.training.config import TrainingConfig
 from oncoprompt.training.feed import ItemSource
@@ -84,7 +84,7 @@ def volumetric_step(model: nn.Module, item: TrainingItem, recall: float = 0.5) -
 
 
 def _tags(config: TrainingConfig) -> Recipe:
-    if config.model.name == COMPACT:
+    if config.model.name in COMPACT_MODELS:
         from oncoprompt.training.tags_compact import build_tags_compact
 
         return build_tags_compact(config)

@@ -31,7 +31,10 @@ from oncoprompt.methods.tags.vocabulary import HEALTHY
 from oncoprompt.methods.tags.word_adapter import similarity
 from oncoprompt.prompts.corrections import middles_of_errors
 from oncoprompt.training.config import TrainingConfig
+from oncoprompt.training.feed import ItemSource
+from oncoprompt.training.head_items import HeadItemConfig, HeadItems
 from oncoprompt.training.recipe import Recipe
+from oncoprompt.training.stored_heads import HeadStore, draw_head
 from oncoprompt.training.tags_items import HEALTHY_ORGAN, TagsItem, TagsItemConfig, TagsItems
 
 ALIGNMENT_WEIGHT = 0.25
@@ -56,10 +59,9 @@ def build_tags_compact(config: TrainingConfig) -> Recipe:
             f"{_ORIGIN}: '{COMPACT}' is trained on synthetic studies; leave out data.cohort and data.pool."
         )
     sizes = updated(CompactTagsConfig(), config.model.options, _ORIGIN, "model.options")
-    items = updated(TagsItemConfig(), config.data.options, _ORIGIN, "data.options")
+    items, of_ct = _items(config)
     torch.manual_seed(config.run.seed)
     network = CompactTags(sizes)
-    of_ct = items.ct_share >= 1.0
     if config.model.weights is not None:
         path = Path(config.model.weights)
         state = read_checkpoint(path)
@@ -70,7 +72,19 @@ def build_tags_compact(config: TrainingConfig) -> Recipe:
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(not (of_ct and name.startswith(SHARED_WITH_CT)))
     loss = partial(compact_tags_loss, recall=config.optimisation.recall)
-    return Recipe(network, TagsItems(items, config.run.seed), loss)
+    return Recipe(network, items, loss)
+
+
+def _items(config: TrainingConfig) -> tuple[ItemSource, bool]:
+    """Items of the model's own way, and whether they show CT alone."""
+    seed = config.run.seed
+    if config.model.name == COMPACT:
+        drawn = updated(TagsItemConfig(), config.data.options, _ORIGIN, "data.options")
+        return TagsItems(drawn, seed), drawn.ct_share >= 1.0
+    items = updated(HeadItemConfig(), config.data.options, _ORIGIN, "data.options")
+    draw = partial(draw_head, items.heads, seed)
+    store = HeadStore(Path(items.folder), draw, items.window, items.reuse, items.heads.anatomies_run, seed)
+    return HeadItems(items, store, seed), False
 
 
 def compact_tags_loss(model: nn.Module, item: TagsItem, recall: float = 0.5) -> Loss:
@@ -95,7 +109,7 @@ def compact_tags_loss(model: nn.Module, item: TagsItem, recall: float = 0.5) -> 
         features = features.expand(2, -1, -1, -1, -1)
         prompt = _with_word(prompt, item.other_concept)
         truth = torch.stack([item.regions, item.other_regions])
-    output = network.decode(features, prompt)
+    output = in_single(network.decode(features, prompt))
     truth = truth.to(output.logits.dtype)
     answer = _found(output.logits[:, : item.known], truth[:, : item.known], recall)
     answer = answer + ALARMED_WEIGHT * alarmed(output.logits[:, 0], item.kinds)
@@ -103,6 +117,11 @@ def compact_tags_loss(model: nn.Module, item: TagsItem, recall: float = 0.5) -> 
     naming = torch.stack([named(cosines, item.kinds, item.words) for cosines in output.cosines]).mean()
     parts = {"answer": answer.item(), "alignment": alignment.item(), "naming": naming.item()}
     return Loss(answer + ALIGNMENT_WEIGHT * alignment + NAMING_WEIGHT * naming, parts)
+
+
+def in_single(output: CompactTagsOutput) -> CompactTagsOutput:
+    """The output in single precision, in which losses are computed."""
+    return CompactTagsOutput(output.logits.float(), tuple(cosines.float() for cosines in output.cosines))
 
 
 def named(cosines: Tensor, kinds: Tensor, words: Sequence[int]) -> Tensor:

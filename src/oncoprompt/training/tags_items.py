@@ -64,6 +64,8 @@ class TagsItemConfig:
     or no word; clicks, box and anatomy mask come with their shares, and one of them tells which of two is meant.
     Without a box a second question is asked in a word alone: for the other tumour, or (``denied_share``) for one that
     is not there, or for the same one.
+    Boxes lie about one lesion of several with ``single_lesion_share``, about its core alone with ``core_box_share``,
+    and are wider by up to 60 % with ``loose_share``.
     Clicks miss by up to ``slip_mm`` with ``slip_share``; masks of anatomy are wrong with ``wrong_anatomy_share``.
     """
 
@@ -80,6 +82,9 @@ class TagsItemConfig:
     slip_mm: float = 8.0
     corrected_share: float = 0.25
     single_lesion_share: float = 0.4
+    core_box_share: float = 0.0
+    loose_share: float = 0.0
+    second_question_share: float = 1.0
     denied_share: float = 0.5
     most_jitter: float = 0.25
     channel_dropout: float = 0.1
@@ -104,7 +109,7 @@ class TagsItems:
     def item(self, index: int) -> TagsItem:
         """Draw item ``index``."""
         rng = np.random.default_rng([self.seed, index])
-        return _Draw(self.config, rng).item(self._scene(rng, index))
+        return ItemDraw(self.config, rng).item(self._scene(rng, index))
 
     def _scene(self, rng: np.random.Generator, index: int) -> Scene:
         config, seed = self.config, int(rng.integers(2**48))
@@ -143,7 +148,7 @@ class _Question:
 
 
 @dataclass(frozen=True)
-class _Draw:
+class ItemDraw:
     """One item in the making."""
 
     config: TagsItemConfig
@@ -160,14 +165,15 @@ class _Draw:
         if boxed and rng.random() < config.single_lesion_share:
             tumour = self._one_of(tumour)
         clicked = some and (rng.random() < config.click_share or (unsure and not boxed))
-        box_mm = self._box(tumour, overview) if boxed else None
+        box_mm = self._box(self._boxed(tumour, overview), overview) if boxed else None
         crop = self._crop(overview, tumour, box_mm)
         view = scene.view(crop)
         regions = _regions(view, question) * _near(tumour, overview, crop)
         clicks = self._clicks(regions[0].numpy() > 0, view, crop) if clicked else []
         boxes = [] if box_mm is None else [crop.voxels(box_mm.T).T + 0.5]
         order = self._channels(len(scene.channels))
-        other = None if boxed else self._other(scene, overview, question)
+        second = not boxed and rng.random() < config.second_question_share
+        other = self._other(scene, overview, question) if second else None
         return TagsItem(
             images=self._standardised(scene, view.images)[order].contiguous(),
             roles=tuple(scene.channels[c] for c in order),
@@ -215,10 +221,22 @@ class _Draw:
         worth = np.flatnonzero(sizes >= _LEAST_CELLS) + 1
         return np.asarray(parts == int(self.rng.choice(worth))) if worth.size else tumour
 
-    def _box(self, tumour: NDArray[np.bool_], overview: Overview) -> NDArray[np.float64]:
-        """A box (3, 2) in mm (R, A, S) about the target, or one of its lesions, each side moved."""
-        tight = mask_bounds(tumour)[::-1]
-        k, j, i = tumour.shape
+    def _boxed(self, tumour: NDArray[np.bool_], overview: Overview) -> NDArray[np.bool_]:
+        """What the box is drawn around: the target, or its core."""
+        if self.rng.random() >= self.config.core_box_share or not overview.cores:
+            return tumour
+        core = np.logical_or.reduce(list(overview.cores.values())) & tumour
+        return core if core.any() else tumour
+
+    def _box(self, target: NDArray[np.bool_], overview: Overview) -> NDArray[np.float64]:
+        """A box (3, 2) in mm (R, A, S) about a target, each side moved."""
+        tight = mask_bounds(target)[::-1]
+        k, j, i = target.shape
+        if self.rng.random() < self.config.loose_share:
+            sides = tight[:, 1] - tight[:, 0]
+            wider = self.rng.uniform(0.0, 0.3, (3, 2)) * sides[:, None]
+            tight = np.stack([tight[:, 0] - wider[:, 0], tight[:, 1] + wider[:, 1]], axis=1)
+            tight = np.clip(np.round(tight).astype(np.int64), 0, np.array([[i], [j], [k]]))
         scaled = jitter_box(tight * 4, self.rng.uniform(0, self.config.most_jitter), self.rng, (4 * i, 4 * j, 4 * k))
         return np.asarray(scaled * (overview.spacing_mm / 4) + overview.corner_mm[:, None])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -59,12 +59,16 @@ class View:
 
 @dataclass(frozen=True)
 class Overview:
-    """Masks ``[K, J, I]`` of the whole tumour of each kind on a coarse grid, and the bounds (3, 2) in mm to look at."""
+    """Masks ``[K, J, I]`` of the whole tumour of each kind on a coarse grid, and the bounds (3, 2) in mm to look at.
+
+    ``cores`` are those of the cores, where they are known.
+    """
 
     tumours: dict[str, NDArray[np.bool_]]
     corner_mm: NDArray[np.float64]
     spacing_mm: float
     bounds_mm: NDArray[np.float64]
+    cores: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
 
 class Scene(Protocol):
