@@ -2,11 +2,16 @@
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from oncoprompt.synthesis.fields import BOX_MM
+from oncoprompt.synthesis.generate import case_of
+from oncoprompt.synthesis.subject import Subject
+from oncoprompt.training.case_heads import MixedHeads, head_of_case
 from oncoprompt.training.head_items import HeadItemConfig, HeadItems
 from oncoprompt.training.head_scenes import in_slices, random_scene
 from oncoprompt.training.stored_heads import HeadConfig, HeadStore, StoredHead, draw_head
@@ -102,3 +107,36 @@ def test_boxes_around_the_core_leave_the_whole_tumour_to_be_found(tmp_path, shar
         if item.box.any():
             outside.append(float((item.regions[0] * (item.box[0] < 0.5)).sum() / item.regions[0].sum().clamp_min(1)))
     assert (np.mean(outside) > 0.08) == (share == 1.0)
+
+
+def test_a_labelled_case_is_a_head_with_its_images_and_labels_in_place():
+    case = case_of(Subject.random(5, "low-grade glioma"), "case")
+    head = head_of_case(case, "glioma")
+    shown = head.brain.bool()
+    assert int(shown.sum()) == int(case.brain.sum())
+    assert int((head.labels == 2).sum()) == int((case.labels == 2).sum())
+    low = [round(head.corner_mm[axis] + BOX_MM[axis] / 2) for axis in (2, 1, 0)]
+    k, j, i = (slice(a, a + n) for a, n in zip(low, shown.shape, strict=True))
+    assert torch.equal(case.brain[k, j, i], shown)
+    values = head.images[:, shown].float()
+    assert torch.allclose(values.mean(1), head.mean[0], atol=2e-3)
+
+
+def test_heads_of_two_sources_come_with_their_shares():
+    first, second = HeadStore(Path("a"), lambda _: None), HeadStore(Path("b"), lambda _: None)
+    drawn = []
+    mixed = MixedHeads(replaced(first, drawn, "first"), replaced(second, drawn, "second"), 0.25, seed=2)
+    for index in range(400):
+        mixed.head(index)
+    assert 70 <= drawn.count("second") <= 130
+
+
+def replaced(source, drawn, name):
+    """A source that notes when it is asked."""
+
+    class Noting:
+        def head(self, index):
+            drawn.append(name)
+            return source.number(index)
+
+    return Noting()

@@ -40,8 +40,9 @@ class DataSection:
     """`[data]`: where items come from; `options` are the arguments of the item source's own configuration.
 
     Without `cohort` they are of synthetic people. It is a folder or manifest of labelled cases (in `layout`, labels in
-    `schema`, where these cannot be told from the data), of which the part `part` of the file `split` is trained on; a
-    share `synthetic_share` stays synthetic. Each worker keeps the last `kept_cases` cases in memory (about 15 MB each).
+    `schema`, where these cannot be told from the data), of which the part `part` of the file `split`, or of fold `fold`
+    in it, is trained on; a share `synthetic_share` stays synthetic. Each worker keeps the last `kept_cases` cases in
+    memory (about 15 MB each).
     `workers` processes make items with one thread each, `prefetch` items ahead; 0 makes them in the main process.
     `pool` is a folder of items drawn before (oncoprompt.training.item_pool); read in order, again from the start after
     the last.
@@ -55,6 +56,7 @@ class DataSection:
     schema: str | None = None
     split: str | None = None
     part: str = "train"
+    fold: int = 0
     synthetic_share: float = 0.0
     kept_cases: int = 64
     options: Mapping[str, Any] = field(default_factory=dict)

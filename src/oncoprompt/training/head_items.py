@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from oncoprompt.training.case_heads import Heads
 from oncoprompt.training.head_scenes import random_scene
-from oncoprompt.training.stored_heads import HeadConfig, HeadStore
+from oncoprompt.training.stored_heads import HeadConfig
 from oncoprompt.training.tags_items import ItemDraw, TagsItem, TagsItemConfig
 
 
@@ -34,13 +35,15 @@ class HeadItemConfig:
     """How items of stored heads are drawn; shares are probabilities.
 
     ``heads`` says how heads are made, ``draw`` what is asked of them. A head is seen ``reuse`` times among the last
-    ``window``. Of heads that are not stripped half (``thick_share``) have thick slices, and in ``brain_found_share``
-    the brain is known. Channels are shifted with ``shift_share``.
+    ``window``, which are kept in ``folder``. Labelled cases of `[data]` show a tumour of ``kind``. Of heads that are
+    not stripped half (``thick_share``) have thick slices, and in ``brain_found_share`` the brain is known. Channels are
+    shifted with ``shift_share``.
     """
 
     heads: HeadConfig = field(default_factory=HeadConfig)
     draw: TagsItemConfig = field(default_factory=_draw)
     folder: str = "runs/heads"
+    kind: str = "tumour"
     window: int = 384
     reuse: int = 6
     thick_share: float = 0.5
@@ -53,12 +56,12 @@ class HeadItems:
     """Endless items; ``item(index)`` depends on the seed and the index alone."""
 
     config: HeadItemConfig
-    store: HeadStore
+    heads: Heads
     seed: int = 0
 
     def item(self, index: int) -> TagsItem:
         """Draw item ``index``: a head, the changes it is seen with, and what is asked."""
         rng = np.random.default_rng([self.seed, 6, index])
         c = self.config
-        scene = random_scene(self.store.head(index), rng, c.thick_share, c.shift_share, c.brain_found_share)
+        scene = random_scene(self.heads.head(index), rng, c.thick_share, c.shift_share, c.brain_found_share)
         return ItemDraw(c.draw, rng).item(scene)

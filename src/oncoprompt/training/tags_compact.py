@@ -26,10 +26,12 @@ from oncoprompt.methods.tags.compact import (
     CompactTagsOutput,
 )
 from oncoprompt.methods.tags.compact_weights import parted
-from oncoprompt.methods.tags.names import COMPACT
-from oncoprompt.methods.tags.vocabulary import HEALTHY
+from oncoprompt.methods.tags.names import COMPACT, DEFAULT
+from oncoprompt.methods.tags.vocabulary import CONCEPTS, HEALTHY
 from oncoprompt.methods.tags.word_adapter import similarity
 from oncoprompt.prompts.corrections import middles_of_errors
+from oncoprompt.training.case_heads import CaseHeads, Heads, MixedHeads
+from oncoprompt.training.cohort_items import labelled_cases
 from oncoprompt.training.config import TrainingConfig
 from oncoprompt.training.feed import ItemSource
 from oncoprompt.training.head_items import HeadItemConfig, HeadItems
@@ -54,9 +56,10 @@ def build_tags_compact(config: TrainingConfig) -> Recipe:
     """
     if (config.adaptation.kind, config.mixing.kind) != ("none", "none"):
         raise InputError(f"{_ORIGIN}: adaptation and mixing are for MSM-Seg; '{COMPACT}' takes neither.")
-    if config.data.cohort is not None or config.data.pool is not None:
+    if config.data.pool is not None or (config.data.cohort is not None and config.model.name == COMPACT):
         raise InputError(
-            f"{_ORIGIN}: '{COMPACT}' is trained on synthetic studies; leave out data.cohort and data.pool."
+            f"{_ORIGIN}: '{COMPACT}' is trained on synthetic studies, '{DEFAULT}' also on labelled cases, none on a "
+            "pool of items; leave out data.cohort and data.pool."
         )
     sizes = updated(CompactTagsConfig(), config.model.options, _ORIGIN, "model.options")
     items, of_ct = _items(config)
@@ -83,8 +86,14 @@ def _items(config: TrainingConfig) -> tuple[ItemSource, bool]:
         return TagsItems(drawn, seed), drawn.ct_share >= 1.0
     items = updated(HeadItemConfig(), config.data.options, _ORIGIN, "data.options")
     draw = partial(draw_head, items.heads, seed)
-    store = HeadStore(Path(items.folder), draw, items.window, items.reuse, items.heads.anatomies_run, seed)
-    return HeadItems(items, store, seed), False
+    heads: Heads = HeadStore(Path(items.folder), draw, items.window, items.reuse, items.heads.anatomies_run, seed)
+    data = config.data
+    if data.cohort is not None:
+        if items.kind not in CONCEPTS:
+            raise InputError(f"{_ORIGIN}: data.options.kind is '{items.kind}'. Known: {', '.join(CONCEPTS)}.")
+        cases = labelled_cases(data.cohort, data.layout, data.schema, data.split, data.part, data.fold)
+        heads = MixedHeads(CaseHeads(cases, items.kind, seed), heads, data.synthetic_share, seed)
+    return HeadItems(items, heads, seed), False
 
 
 def compact_tags_loss(model: nn.Module, item: TagsItem, recall: float = 0.5) -> Loss:
