@@ -123,7 +123,7 @@ class Appearance:
         soft = lesion.oedema_softness_mm
         oedema = (1 - core) * (1 - cavity) * torch.sigmoid((levels[2] - 0.9 * soft) / (0.45 * soft))
         # oedema is wettest beside the core
-        wetness = 0.8 + 0.45 * torch.exp(levels[0].clamp(-40.0, 0.0) / 7.0)
+        wetness = lesion.oedema_far + (1.25 - lesion.oedema_far) * torch.exp(levels[0].clamp(-40.0, 0.0) / 7.0)
         return torch.stack([core * (1 - enhancing), core * enhancing, oedema * wetness, cavity])
 
     def _add_lesion(self, view: View, substance: Substance, noise: tuple[Tensor, Tensor, Tensor]) -> Tensor:

@@ -17,6 +17,7 @@ class LesionTissue:
     Relaxation times ``*_t1`` and ``*_t2`` are seconds at 3 T, uptakes of contrast agent 1/s of R1, softnesses the
     widths of edges in mm; shares and strengths lie in 0..1. ``other_necrosis`` lies in patches beside ``necrosis``.
 
+    oedema_far: how wet oedema is far from the core, in parts of ``oedema_share``; beside the core it is 1.25.
     mass: growth strain kappa of the core, which pushes its surroundings.
     collapse: strain of the cavity, at most 0, which pulls its surroundings in.
     mismatch_rim_mm: width of the edge of a core that looks like oedema while the rest of it is dark on FLAIR; 0: none.
@@ -40,6 +41,7 @@ class LesionTissue:
     core_texture: float = 0.1
     haemorrhage: float = 0.0
     oedema_share: float = 0.7
+    oedema_far: float = 0.8
     oedema_patchiness: float = 0.3
     core_softness_mm: float = 0.6
     oedema_softness_mm: float = 1.5

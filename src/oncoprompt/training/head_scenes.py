@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +22,7 @@ from oncoprompt.training.stored_heads import StoredHead
 from oncoprompt.training.tags_scenes import Crop, Overview, View
 
 _REACH = 4
+_WIDER_GAMMA = 1.6
 _SEARCH_MARGIN_MM = 4.0
 
 
@@ -210,6 +211,9 @@ def random_scene(
 ) -> HeadScene:
     """A head with changes drawn at random; stripped heads are always looked at as what there is."""
     change = Augmentation.random(rng, len(head.channels))
+    if change.gamma is not None:
+        # synthetic oedema stands out more than real oedema often does
+        change = replace(change, gamma=tuple(gamma**_WIDER_GAMMA for gamma in change.gamma))
     thick = thick_share if not head.stripped else 0.3 * thick_share
     acquisition = Acquisition.random(rng, len(head.channels), thick, shift_share)
     found = head.stripped or bool(rng.random() < brain_found_share)

@@ -185,12 +185,14 @@ def high_grade_glioma(site: Site) -> Lesion:
     Volumes, shares and reach are spread as those of expert label maps are (benchmarks/realism.py).
     """
     rng = site.rng
-    shape = GliomaShape.random(
-        rng,
-        core_ml=float(np.clip(np.exp(rng.normal(np.log(22.0), 1.25)), 0.8, 110.0)),
-        front_mm=rng.uniform(1.5, 4.0),
-        oedema_mm=log_uniform(rng, 4.0, 26.0),
-    )
+    # a stream beside the old one: what was drawn before stays as it was
+    beside = rng.spawn(1)[0]
+    core_ml = float(np.clip(np.exp(rng.normal(np.log(22.0), 1.25)), 0.8, 110.0))
+    front_mm, oedema_mm = rng.uniform(1.5, 4.0), log_uniform(rng, 4.0, 26.0)
+    if beside.random() < 0.15:
+        # a small core in a wide oedema: what is dark on T1 is then mostly oedema
+        core_ml, oedema_mm = log_uniform(beside, 0.8, 9.0), beside.uniform(12.0, 26.0)
+    shape = GliomaShape.random(rng, core_ml=core_ml, front_mm=front_mm, oedema_mm=oedema_mm)
     pattern = EnhancementShape.random(rng)
     part, core, oedema = glioma_levels(site, shape)
     enhancing = torch.minimum(enhancement(part, core, pattern), core + 6.0)
@@ -204,13 +206,14 @@ def high_grade_glioma(site: Site) -> Lesion:
         other_necrosis_t2=other_t2,
         enhancing_t1=log_uniform(rng, 1.0, 1.75),
         enhancing_t2=log_uniform(rng, 0.06, 0.16),
-        oedema_t1=log_uniform(rng, 1.05, 1.8),
+        oedema_t1=log_uniform(rng, 1.05, 2.1),
         oedema_t2=log_uniform(rng, 0.12, 0.3),
         uptake=log_uniform(rng, 0.3, 1.8),
         uptake_spread=rng.uniform(0.15, 0.7),
         core_texture=rng.uniform(0.05, 0.25) if rng.random() < 0.7 else rng.uniform(0.25, 0.5),
         haemorrhage=rng.uniform(0.3, 1.0) if rng.random() < 0.25 else 0.0,
-        oedema_share=rng.uniform(0.5, 1.05),
+        oedema_share=rng.uniform(0.45, 1.05),
+        oedema_far=beside.uniform(0.4, 0.85),
         oedema_patchiness=rng.uniform(0.15, 0.6),
         core_softness_mm=rng.uniform(0.4, 1.0),
         oedema_softness_mm=rng.uniform(0.7, 3.5),
@@ -249,7 +252,8 @@ def low_grade_glioma(site: Site) -> Lesion:
         oedema_t2=log_uniform(rng, 0.095, 0.16),
         uptake=log_uniform(rng, 0.4, 1.6),
         core_texture=rng.uniform(0.03, 0.15),
-        oedema_share=rng.uniform(0.5, 0.95),
+        oedema_share=rng.uniform(0.45, 0.95),
+        oedema_far=rng.spawn(1)[0].uniform(0.4, 0.85),
         core_softness_mm=rng.uniform(0.5, 1.0) if pushing or mismatch else rng.uniform(0.8, 2.2),
         oedema_softness_mm=rng.uniform(0.8, 3.0),
         mismatch_rim_mm=rng.uniform(1.5, 4.0) if mismatch else 0.0,
