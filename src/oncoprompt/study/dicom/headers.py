@@ -1,0 +1,202 @@
+"""What is needed of the header of one DICOM file, read with pydicom; hostile and damaged files become sentences."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from pydicom import Dataset, dcmread
+from pydicom.config import disable_value_validation
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_dataset, read_file_meta_info
+from pydicom.tag import Tag
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from oncoprompt.errors import InputError
+
+MAX_INFLATED = 1 << 27
+"""Bytes to which a deflated file may expand."""
+
+_TAGS = (
+    "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesInstanceUID", "SeriesNumber", "NumberOfFrames",
+    "PerFrameFunctionalGroupsSequence", "ImagePositionPatient", "ImageOrientationPatient", "SliceThickness",
+    "SpacingBetweenSlices", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio",
+    "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "Rows", "Columns", "BitsAllocated",
+    "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
+    "FloatPixelPaddingValue", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence",
+)  # fmt: skip
+_PALETTE = [
+    f"{colour}PaletteColorLookupTable{part}" for colour in ("Red", "Green", "Blue") for part in ("Descriptor", "Data")
+]
+_PIXELS = ["PixelData", "FloatPixelData", "DoubleFloatPixelData"]
+_NOT_SCANS = ("SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "SR", "PR", "KO", "REG", "DOC")
+_PREAMBLE = 132
+_GROUP_LENGTH_ELEMENT = 12
+_DAMAGED = (
+    ArithmeticError, AttributeError, EOFError, InvalidDicomError, LookupError, MemoryError, OSError, RuntimeError,
+    TypeError, ValueError, struct.error, zlib.error,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """The attributes of one file that say how to read its image; none of them names a patient."""
+
+    file: Path
+    syntax: UID
+    dataset: Dataset
+
+    def text(self, keyword: str) -> str:
+        """An attribute as text; empty where it is absent."""
+        value = self._value(keyword)
+        return "" if value is None else str(value).strip(" \0")
+
+    def numbers(self, keyword: str, count: int) -> tuple[float, ...] | None:
+        """An attribute of so many finite numbers, or None where it is absent, empty or something else."""
+        value = self._value(keyword)
+        parts = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
+        try:
+            found = tuple(float(part) for part in parts)
+        except (TypeError, ValueError):
+            return None
+        return found if len(found) == count and all(map(math.isfinite, found)) else None
+
+    def number(self, keyword: str) -> float | None:
+        """An attribute of one finite number, or None."""
+        found = self.numbers(keyword, 1)
+        return None if found is None else found[0]
+
+    def whole(self, keyword: str, default: int | None = None) -> int:
+        """An attribute of one whole number; raises InputError where it is something else, or absent without default."""
+        found = self.number(keyword)
+        if found is None and default is not None and self._value(keyword) is None:
+            return default
+        if found is None or found != int(found):
+            raise InputError(f"'{self.file.name}' has a damaged header: {keyword} is missing or no whole number.")
+        return int(found)
+
+    @property
+    def modality(self) -> str:
+        """DICOM's code, such as "CT"; empty where the file does not say."""
+        return self.text("Modality").upper()
+
+    @property
+    def sop_class(self) -> str:
+        """Name of the kind of object, such as "CT Image Storage"."""
+        return UID(self.text("SOPClassUID")).name
+
+    @property
+    def is_image(self) -> bool:
+        """Whether this is a scan or picture; segmentations, structures, reports and indices are none."""
+        return self.modality not in _NOT_SCANS and (self._value("Rows") is not None or "Image" in self.sop_class)
+
+    @property
+    def kind(self) -> str:
+        """What the object is, for messages."""
+        return self.modality or self.sop_class or "an object of unknown kind"
+
+    def _value(self, keyword: str) -> Any:
+        try:
+            with _quiet():
+                value = self.dataset.get(keyword)
+        except _DAMAGED:
+            value = _UNREADABLE
+        return None if isinstance(value, str | bytes | Sequence) and len(value) == 0 else value
+
+
+_UNREADABLE = object()
+
+
+def read_header(file: Path) -> Header:
+    """The header of one file; raises InputError where it cannot be read."""
+    dataset, syntax = _parse(file, _TAGS, stop_before_pixels=True)
+    header = Header(file, syntax, dataset)
+    if not dataset or (not header.text("SOPClassUID") and header._value("Rows") is None):
+        raise damaged(file)
+    return header
+
+
+def read_pixel_elements(file: Path) -> Dataset:
+    """The elements that hold pixels and their colours; raises InputError where the file cannot be read."""
+    return _parse(file, [*_PALETTE, *_PIXELS, "BitsAllocated", "PixelRepresentation"], stop_before_pixels=False)[0]
+
+
+def is_image_file(file: Path) -> bool:
+    """Whether a DICOM file is an image, or one that cannot be read."""
+    try:
+        return read_header(file).is_image
+    except InputError:
+        return True
+
+
+def damaged(file: Path) -> InputError:
+    """The error for a file that is called or begins as DICOM and cannot be read."""
+    size = file.stat().st_size
+    state = "is empty (0 bytes)" if size == 0 else "is damaged or cut off, or no DICOM file"
+    return InputError(f"'{file.name}' {state} and cannot be read. Copy it again, or remove it.")
+
+
+def _parse(file: Path, tags: Sequence[str], stop_before_pixels: bool) -> tuple[Dataset, UID]:
+    try:
+        with _quiet(), file.open("rb") as stream:
+            syntax = _syntax(stream, file)
+            if syntax == DeflatedExplicitVRLittleEndian:
+                return _parse_deflated(stream, file, tags), syntax
+            stream.seek(0)
+            dataset = dcmread(stream, force=True, stop_before_pixels=stop_before_pixels, specific_tags=list(tags))
+            return dataset, syntax or _bare_syntax(dataset)
+    except RecursionError as error:
+        raise InputError(f"'{file.name}' has sequences nested too deeply to be read; export it again.") from error
+    except _DAMAGED as error:
+        raise damaged(file) from error
+
+
+def _syntax(stream: IO[bytes], file: Path) -> UID | None:
+    """Transfer syntax of the file's meta header, None without one."""
+    stream.seek(_PREAMBLE - 4)
+    if stream.read(4) != b"DICM":
+        return None
+    found = read_file_meta_info(file).get("TransferSyntaxUID")
+    return UID(str(found)) if found else None
+
+
+def _bare_syntax(dataset: Dataset) -> UID:
+    meta = getattr(dataset, "file_meta", None)
+    found = None if meta is None else meta.get("TransferSyntaxUID")
+    return UID(str(found)) if found else ImplicitVRLittleEndian
+
+
+def _parse_deflated(stream: IO[bytes], file: Path, tags: Sequence[str]) -> Dataset:
+    """A deflated file, inflated only as far as MAX_INFLATED."""
+    length = int(read_file_meta_info(file)["FileMetaInformationGroupLength"].value)
+    stream.seek(_PREAMBLE + _GROUP_LENGTH_ELEMENT + length)
+    content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream.read(MAX_INFLATED), MAX_INFLATED)
+    if len(content) == MAX_INFLATED:
+        raise InputError(
+            f"'{file.name}' (Deflated Explicit VR Little Endian) expands to more than {MAX_INFLATED >> 20} MB, the "
+            "limit for such files; export it without deflating."
+        )
+    return read_dataset(io.BytesIO(content), False, True, specific_tags=[Tag(keyword) for keyword in tags])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """pydicom's warnings can hold what is in the headers."""
+    log = logging.getLogger("pydicom")
+    before = log.disabled
+    log.disabled = True
+    try:
+        with warnings.catch_warnings(), disable_value_validation():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.disabled = before
