@@ -74,13 +74,11 @@ def in_order(headers: Sequence[Header]) -> list[Header]:
                 f"'{header.file.name}' does not say where it lies (ImagePositionPatient, ImageOrientationPatient), and "
                 f"there are {len(headers)} images in its series. Give a complete series, or one file alone."
             )
-    first = np.asarray(_orientation(headers[0]))
-    for header in headers:
-        if np.abs(np.asarray(_orientation(header)) - first).max() > _ORIENTATION_TOLERANCE:
-            raise InputError(
-                f"'{header.file.name}' and '{headers[0].file.name}' are turned against each other; give one stack of "
-                "slices."
-            )
+    turns = np.asarray([_orientation(header) for header in headers])
+    away = np.abs(turns - np.median(turns, axis=0)).max(axis=1)
+    worst = int(np.argmax(away))
+    if away[worst] > _ORIENTATION_TOLERANCE:
+        raise InputError(f"'{headers[worst].file.name}' is turned against the other slices; give one stack of slices.")
     distances = _distances(headers)
     return [headers[index] for index in np.argsort(distances, kind="stable")]
 

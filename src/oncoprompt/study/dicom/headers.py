@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import logging
 import math
+import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import IO, Any
 
 from pydicom import Dataset, dcmread
 from pydicom.config import disable_value_validation
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset, read_file_meta_info
 from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -39,30 +40,37 @@ _PALETTE = [
 ]
 _PIXELS = ["PixelData", "FloatPixelData", "DoubleFloatPixelData"]
 _NOT_SCANS = ("SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "SR", "PR", "KO", "REG", "DOC")
+_CODE = re.compile(r"[A-Za-z0-9_. /+\\-]{0,256}")
 _PREAMBLE = 132
 _GROUP_LENGTH_ELEMENT = 12
 _DAMAGED = (
-    ArithmeticError, AttributeError, EOFError, InvalidDicomError, LookupError, MemoryError, OSError, RuntimeError,
-    TypeError, ValueError, struct.error, zlib.error,
+    ArithmeticError, AttributeError, BytesLengthException, EOFError, InvalidDicomError, LookupError, MemoryError,
+    OSError, RuntimeError, TypeError, ValueError, struct.error, zlib.error,
 )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """The attributes of one file that say how to read its image; none of them names a patient."""
+    """The attributes of one file that say how to read its image; none of them names a patient.
+
+    ``sop_class`` is the name of the kind of object, such as "CT Image Storage".
+    """
 
     file: Path
     syntax: UID
-    dataset: Dataset
+    values: Mapping[str, Any]
+    sop_class: str
 
     def text(self, keyword: str) -> str:
-        """An attribute as text; empty where it is absent."""
-        value = self._value(keyword)
-        return "" if value is None else str(value).strip(" \0")
+        """An attribute that is a code or UID, several values joined; empty where it is absent or nothing of this kind.
+
+        A damaged length makes a value run on into those after it, and a patient's name could be among them.
+        """
+        return _code(self.values.get(keyword))
 
     def numbers(self, keyword: str, count: int) -> tuple[float, ...] | None:
         """An attribute of so many finite numbers, or None where it is absent, empty or something else."""
-        value = self._value(keyword)
+        value = self.values.get(keyword)
         parts = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
         try:
             found = tuple(float(part) for part in parts)
@@ -78,7 +86,7 @@ class Header:
     def whole(self, keyword: str, default: int | None = None) -> int:
         """An attribute of one whole number; raises InputError where it is something else, or absent without default."""
         found = self.number(keyword)
-        if found is None and default is not None and self._value(keyword) is None:
+        if found is None and default is not None and not self.has(keyword):
             return default
         if found is None or found != int(found):
             raise InputError(f"'{self.file.name}' has a damaged header: {keyword} is missing or no whole number.")
@@ -90,27 +98,18 @@ class Header:
         return self.text("Modality").upper()
 
     @property
-    def sop_class(self) -> str:
-        """Name of the kind of object, such as "CT Image Storage"."""
-        return UID(self.text("SOPClassUID")).name
-
-    @property
     def is_image(self) -> bool:
         """Whether this is a scan or picture; segmentations, structures, reports and indices are none."""
-        return self.modality not in _NOT_SCANS and (self._value("Rows") is not None or "Image" in self.sop_class)
+        return self.modality not in _NOT_SCANS and (self.has("Rows") or "Image" in self.sop_class)
 
     @property
     def kind(self) -> str:
         """What the object is, for messages."""
         return self.modality or self.sop_class or "an object of unknown kind"
 
-    def _value(self, keyword: str) -> Any:
-        try:
-            with _quiet():
-                value = self.dataset.get(keyword)
-        except _DAMAGED:
-            value = _UNREADABLE
-        return None if isinstance(value, str | bytes | Sequence) and len(value) == 0 else value
+    def has(self, keyword: str) -> bool:
+        """Whether the file has an attribute that is not empty."""
+        return keyword in self.values
 
 
 _UNREADABLE = object()
@@ -119,15 +118,37 @@ _UNREADABLE = object()
 def read_header(file: Path) -> Header:
     """The header of one file; raises InputError where it cannot be read."""
     dataset, syntax = _parse(file, _TAGS, stop_before_pixels=True)
-    header = Header(file, syntax, dataset)
-    if not dataset or (not header.text("SOPClassUID") and header._value("Rows") is None):
+    values = {}
+    with quiet():
+        for keyword in _TAGS:
+            try:
+                value = dataset.get(keyword)
+            except _DAMAGED:
+                value = _UNREADABLE
+            if value is not None and not (isinstance(value, str | bytes | Sequence) and len(value) == 0):
+                values[keyword] = value
+        header = Header(file, syntax, values, UID(_code(values.get("SOPClassUID"))).name)
+    if not header.has("Rows") and (not header.sop_class or header.is_image):
         raise damaged(file)
     return header
 
 
+def _code(value: Any) -> str:
+    parts = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
+    joined = "\\".join(str(part).strip(" \0") for part in parts if part is not None)
+    return joined if _CODE.fullmatch(joined) else ""
+
+
 def read_pixel_elements(file: Path) -> Dataset:
     """The elements that hold pixels and their colours; raises InputError where the file cannot be read."""
-    return _parse(file, [*_PALETTE, *_PIXELS, "BitsAllocated", "PixelRepresentation"], stop_before_pixels=False)[0]
+    tags = [*_PALETTE, *_PIXELS, "BitsAllocated", "PixelRepresentation"]
+    dataset, _ = _parse(file, tags, stop_before_pixels=False)
+    try:
+        with quiet():
+            # pydicom converts an element when it is looked at, so what cannot be converted shows here.
+            return Dataset({element.tag: element for element in dataset})
+    except _DAMAGED as error:
+        raise damaged(file) from error
 
 
 def is_image_file(file: Path) -> bool:
@@ -147,13 +168,15 @@ def damaged(file: Path) -> InputError:
 
 def _parse(file: Path, tags: Sequence[str], stop_before_pixels: bool) -> tuple[Dataset, UID]:
     try:
-        with _quiet(), file.open("rb") as stream:
+        with quiet(), file.open("rb") as stream:
             syntax = _syntax(stream, file)
             if syntax == DeflatedExplicitVRLittleEndian:
                 return _parse_deflated(stream, file, tags), syntax
             stream.seek(0)
             dataset = dcmread(stream, force=True, stop_before_pixels=stop_before_pixels, specific_tags=list(tags))
             return dataset, syntax or _bare_syntax(dataset)
+    except InputError:
+        raise
     except RecursionError as error:
         raise InputError(f"'{file.name}' has sequences nested too deeply to be read; export it again.") from error
     except _DAMAGED as error:
@@ -189,14 +212,14 @@ def _parse_deflated(stream: IO[bytes], file: Path, tags: Sequence[str]) -> Datas
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """pydicom's warnings can hold what is in the headers."""
+def quiet() -> Iterator[None]:
+    """No warnings of pydicom, which can hold what is in the headers."""
     log = logging.getLogger("pydicom")
-    before = log.disabled
-    log.disabled = True
+    before = log.level
+    log.setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings(), disable_value_validation():
             warnings.simplefilter("ignore")
             yield
     finally:
-        log.disabled = before
+        log.setLevel(before)

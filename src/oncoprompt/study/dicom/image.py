@@ -78,7 +78,7 @@ def _single(file: Path) -> Header:
 def _check_single_frame(header: Header) -> None:
     name = header.file.name
     frames = header.whole("NumberOfFrames", 1)
-    if frames > 1 or "PerFrameFunctionalGroupsSequence" in header.dataset or "Enhanced" in header.sop_class:
+    if frames > 1 or header.has("PerFrameFunctionalGroupsSequence") or "Enhanced" in header.sop_class:
         held = "several frames in one file" if frames > 1 else "an enhanced image, made for several frames in one file"
         raise InputError(f"'{name}' holds {held}; convert it to NIfTI first.")
     if not header.is_image:

@@ -39,7 +39,7 @@ from pydicom.uid import (
 )
 
 from oncoprompt.errors import InputError
-from oncoprompt.study.dicom.headers import Header, read_pixel_elements
+from oncoprompt.study.dicom.headers import Header, quiet, read_pixel_elements
 
 AIR_HU = -1000.0
 """Value of padding in CT that would be brighter than air."""
@@ -78,9 +78,9 @@ def check_pixels(header: Header) -> None:
         )
     samples, photometric = header.whole("SamplesPerPixel", 1), header.text("PhotometricInterpretation")
     kinds = {1: (*_GREY, _PALETTE), 3: _COLOURS}.get(samples, ())
-    if photometric not in kinds:
+    if photometric not in kinds or (header.has("PhotometricInterpretation") and not photometric):
         raise InputError(
-            f"'{name}' has pixels of kind '{photometric or 'none'}' with {samples} values each, which is not read; "
+            f"'{name}' has pixels of kind '{photometric or '?'}' with {samples} values each, which is not read; "
             "give MONOCHROME1, MONOCHROME2, PALETTE COLOR, RGB or YBR_FULL."
         )
     allocated, stored = header.whole("BitsAllocated"), header.whole("BitsStored", header.whole("BitsAllocated"))
@@ -113,13 +113,15 @@ def _check_held(header: Header) -> None:
 
 def _check_rescale(header: Header) -> None:
     name = header.file.name
-    if "ModalityLUTSequence" in header.dataset:
+    if header.has("ModalityLUTSequence"):
         raise InputError(
             f"'{name}' holds its values in a table (Modality LUT), which is not read; convert it to NIfTI."
         )
-    if header.text("RescaleSlope") and not header.number("RescaleSlope"):
-        raise InputError(f"'{name}' has a RescaleSlope of {header.text('RescaleSlope')[:16]}; its values are lost.")
-    if header.text("RescaleIntercept") and header.number("RescaleIntercept") is None:
+    if header.has("RescaleSlope") and not header.number("RescaleSlope"):
+        raise InputError(
+            f"'{name}' has a RescaleSlope of {header.text('RescaleSlope')[:16] or '?'}; its values are lost."
+        )
+    if header.has("RescaleIntercept") and header.number("RescaleIntercept") is None:
         raise InputError(f"'{name}' has a damaged header: RescaleIntercept is no number.")
 
 
@@ -129,6 +131,11 @@ def image_values(header: Header) -> tuple[NDArray[np.float32], NDArray[np.bool_]
     Raises InputError where the pixels are missing, damaged or fewer than the header says.
     """
     elements = read_pixel_elements(header.file)
+    with quiet():
+        return _image_values(header, elements)
+
+
+def _image_values(header: Header, elements: Dataset) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
     if is_colour(header):
         return _colours(header, elements).astype(np.float32), None
     words = _words(header, elements)
