@@ -1,5 +1,6 @@
 """DICOM files made to do harm end in one sentence, before memory or time is spent."""
 
+import io
 import struct
 import subprocess
 import sys
@@ -7,7 +8,9 @@ import zlib
 
 import numpy as np
 import pytest
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from oncoprompt.errors import InputError
 from oncoprompt.study.dicom.headers import MAX_INFLATED
@@ -106,6 +109,20 @@ def test_the_limit_of_voxels_counts_all_slices(tmp_path):
     assert read_volume(tmp_path / "ct", max_voxels=STORED.size).array.size == STORED.size
     with pytest.raises(InputError, match=f"claims {STORED.size} voxels"):
         read_volume(tmp_path / "ct", max_voxels=STORED.size - 1)
+
+
+def test_a_jpeg_that_is_larger_than_its_header_says_is_not_decoded(tmp_path):
+    content = io.BytesIO()
+    Image.fromarray(np.zeros((6, 8), np.uint8)).save(content, "JPEG")
+    frame = bytearray(content.getvalue())
+    at = frame.index(b"\xff\xc0") + 5
+    frame[at : at + 4] = struct.pack(">2H", 65000, 65000)
+    made = image(np.zeros((6, 8), np.uint8))
+    made.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    made.PixelData = encapsulate([bytes(frame)])
+    made["PixelData"].is_undefined_length = True
+    with pytest.raises(InputError, match=r"'x\.dcm' .* data state 65000 x 65000 pixels, its header 6 x 8"):
+        read_volume(write(tmp_path / "x.dcm", made))
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])

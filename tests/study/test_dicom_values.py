@@ -145,11 +145,17 @@ def test_ct_without_rescale_intercept_is_said(tmp_path, caplog):
     assert "states no RescaleIntercept" in caplog.text
 
 
+def test_a_rescale_intercept_that_is_no_number_is_refused(tmp_path):
+    file = write(tmp_path / "x.dcm", image(STORED[0]))
+    file.write_bytes(file.read_bytes().replace(b"-1024.0 ", b"-1x24.0 "))
+    with pytest.raises(InputError, match="RescaleIntercept is no number"):
+        read_volume(file)
+
+
 @pytest.mark.parametrize(
     ("elements", "reason"),
     [
         ({"RescaleSlope": 0}, "RescaleSlope of 0"),
-        ({"RescaleIntercept": "none"}, "RescaleIntercept is no number"),
         ({"ModalityLUTSequence": [Dataset()]}, "Modality LUT"),
         ({"BitsStored": 20}, "stores 20 bits"),
         ({"PhotometricInterpretation": "HSV"}, "kind 'HSV'"),
@@ -238,7 +244,7 @@ def test_compressed_pixels_that_are_cut_off_are_refused(tmp_path):
 def test_compressed_pixels_that_are_not_decoded_are_named_in_words(tmp_path):
     with pytest.raises(InputError, match=r"'x\.dcm' is stored as MPEG2 Main Profile"):
         read_volume(compressed(tmp_path / "x.dcm", STORED[0], MPEG2MPML, b"\0\0\1\xba"))
-    with pytest.raises(InputError, match=r"'x\.dcm' holds JPEG 2000 .* cannot be decoded"):
+    with pytest.raises(InputError, match=r"'x\.dcm' is damaged: its JPEG 2000"):
         read_volume(compressed(tmp_path / "x.dcm", STORED[0], JPEG2000Lossless, b"\xff\x4f\xff\x51nonsense\xff\xd9"))
 
 

@@ -119,15 +119,14 @@ def read_header(file: Path) -> Header:
     """The header of one file; raises InputError where it cannot be read."""
     dataset, syntax = _parse(file, _TAGS, stop_before_pixels=True)
     values = {}
-    with quiet():
-        for keyword in _TAGS:
-            try:
-                value = dataset.get(keyword)
-            except _DAMAGED:
-                value = _UNREADABLE
-            if value is not None and not (isinstance(value, str | bytes | Sequence) and len(value) == 0):
-                values[keyword] = value
-        header = Header(file, syntax, values, UID(_code(values.get("SOPClassUID"))).name)
+    for keyword in _TAGS:
+        try:
+            value = dataset.get(keyword)
+        except _DAMAGED:
+            value = _UNREADABLE
+        if value is not None and not (isinstance(value, str | bytes | Sequence) and len(value) == 0):
+            values[keyword] = value
+    header = Header(file, syntax, values, UID(_code(values.get("SOPClassUID"))).name)
     if not header.has("Rows") and (not header.sop_class or header.is_image):
         raise damaged(file)
     return header
@@ -144,9 +143,8 @@ def read_pixel_elements(file: Path) -> Dataset:
     tags = [*_PALETTE, *_PIXELS, "BitsAllocated", "PixelRepresentation"]
     dataset, _ = _parse(file, tags, stop_before_pixels=False)
     try:
-        with quiet():
-            # pydicom converts an element when it is looked at, so what cannot be converted shows here.
-            return Dataset({element.tag: element for element in dataset})
+        # pydicom converts an element when it is looked at, so what cannot be converted shows here.
+        return Dataset({element.tag: element for element in dataset})
     except _DAMAGED as error:
         raise damaged(file) from error
 
@@ -154,7 +152,8 @@ def read_pixel_elements(file: Path) -> Dataset:
 def is_image_file(file: Path) -> bool:
     """Whether a DICOM file is an image, or one that cannot be read."""
     try:
-        return read_header(file).is_image
+        with quiet():
+            return read_header(file).is_image
     except InputError:
         return True
 
@@ -168,7 +167,7 @@ def damaged(file: Path) -> InputError:
 
 def _parse(file: Path, tags: Sequence[str], stop_before_pixels: bool) -> tuple[Dataset, UID]:
     try:
-        with quiet(), file.open("rb") as stream:
+        with file.open("rb") as stream:
             syntax = _syntax(stream, file)
             if syntax == DeflatedExplicitVRLittleEndian:
                 return _parse_deflated(stream, file, tags), syntax
@@ -213,7 +212,7 @@ def _parse_deflated(stream: IO[bytes], file: Path, tags: Sequence[str]) -> Datas
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings of pydicom, which can hold what is in the headers."""
+    """While DICOM is read: no warnings of pydicom, which can hold what is in the headers."""
     log = logging.getLogger("pydicom")
     before = log.level
     log.setLevel(logging.CRITICAL + 1)

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from filecmp import cmp
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from oncoprompt.errors import InputError
 from oncoprompt.study.channels import COLOURS, GREY
 from oncoprompt.study.dicom.files import INDEX
 from oncoprompt.study.dicom.geometry import Placed, Sizes, at_one_place, in_order, place_slice, place_stack
-from oncoprompt.study.dicom.headers import Header
+from oncoprompt.study.dicom.headers import Header, quiet
 from oncoprompt.study.dicom.pixels import AIR_HU, check_pixels, image_values, is_colour, pixel_bytes
 from oncoprompt.study.dicom.series import header_of, named, series_in
 
@@ -53,6 +54,11 @@ def read_dicom(path: Path, max_voxels: int) -> DicomImage:
     at one place or are turned against each other, scans that do not state their pixel spacing, and more than
     ``max_voxels``.
     """
+    with quiet():
+        return _read(path, max_voxels)
+
+
+def _read(path: Path, max_voxels: int) -> DicomImage:
     headers = series_in(path) if path.is_dir() else [_single(path)]
     for header in headers:
         _check_single_frame(header)
@@ -119,7 +125,7 @@ def _without_copies(groups: Sequence[Sequence[Header]], by_place: bool = False) 
             if key not in held:
                 held[key] = header
                 kept.append(header)
-            elif _content(header) == _content(held[key]):
+            elif cmp(header.file, held[key].file, shallow=False) or _content(header) == _content(held[key]):
                 dropped.append(f"{header.file.name} (as {held[key].file.name})")
             else:
                 raise _different(held[key], header, by_place, sum(len(found) > 1 for found in groups))

@@ -7,50 +7,28 @@ round within its stored bits. Colours become red, green and blue.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.encaps import get_frame
 from pydicom.pixels.processing import apply_color_lut, convert_color_space
-from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
-    JPEG2000,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    RLELossless,
-    SecondaryCaptureImageStorage,
 )
 
 from oncoprompt.errors import InputError
-from oncoprompt.study.dicom.headers import Header, quiet, read_pixel_elements
+from oncoprompt.study.dicom.compressed import COMPRESSED, JPEG, decompressed
+from oncoprompt.study.dicom.headers import Header, read_pixel_elements
 
 AIR_HU = -1000.0
 """Value of padding in CT that would be brighter than air."""
 
 _MEASURED = ("CT", "MR", "PT", "NM")
 _PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
-_JPEG = (
-    JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless,
-    JPEG2000Lossless, JPEG2000,
-)  # fmt: skip
-_JPEG_END = b"\xff\xd9"
 _GREY = ("MONOCHROME1", "MONOCHROME2", "")
 _PALETTE = "PALETTE COLOR"
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
@@ -71,7 +49,7 @@ def is_colour(header: Header) -> bool:
 def check_pixels(header: Header) -> None:
     """Raise InputError where the header says that the pixels are of a kind that is not read."""
     name = header.file.name
-    if header.syntax not in (*_PLAIN, *_JPEG, RLELossless):
+    if header.syntax not in (*_PLAIN, *COMPRESSED):
         called = f"as {header.syntax.name}" if header.syntax.name != header.syntax else "in an unknown way"
         raise InputError(
             f"'{name}' is stored {called}, which is not read. Decompress it first, or convert it to NIfTI."
@@ -131,11 +109,6 @@ def image_values(header: Header) -> tuple[NDArray[np.float32], NDArray[np.bool_]
     Raises InputError where the pixels are missing, damaged or fewer than the header says.
     """
     elements = read_pixel_elements(header.file)
-    with quiet():
-        return _image_values(header, elements)
-
-
-def _image_values(header: Header, elements: Dataset) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
     if is_colour(header):
         return _colours(header, elements).astype(np.float32), None
     words = _words(header, elements)
@@ -168,7 +141,7 @@ def _words(header: Header, elements: Dataset) -> NDArray[Any]:
     if header.whole("BitsAllocated") not in _INTEGER_BITS:
         raise InputError(f"'{header.file.name}' has whole numbers of 64 bits, which are not read; give 8, 16 or 32.")
     if header.syntax not in _PLAIN:
-        return _decompressed(header, elements)
+        return decompressed(header, _bytes(elements, "PixelData"))
     content = _bytes(elements, "PixelData")
     element = elements.get_item("PixelData") if "PixelData" in elements else None
     if header.whole("BitsAllocated") == 8 and header.syntax == ExplicitVRBigEndian and element and element.VR == "OW":
@@ -209,85 +182,6 @@ def _whole_colours(words: NDArray[Any], rows: int, columns: int, header: Header)
     pairs = words.reshape(rows, columns // 2, 4)
     colours = np.repeat(pairs[..., 2:], 2, axis=1)
     return np.concatenate([pairs[..., :2].reshape(rows, columns, 1), colours], axis=-1)
-
-
-def _decompressed(header: Header, elements: Dataset) -> NDArray[Any]:
-    """Stored values, from a copy of the pixels alone: SimpleITK would scale and turn round what the header says."""
-    copy = _pixels_alone(header, _checked_codestream(header, elements))
-    try:
-        array = pixel_array(copy, raw=True) if header.syntax == RLELossless else _by_itk(copy)
-    except (RuntimeError, ValueError, AttributeError, IndexError, struct.error) as error:
-        raise InputError(
-            f"'{header.file.name}' holds {header.syntax.name} pixels that cannot be decoded. Copy it again, or "
-            "decompress it first."
-        ) from error
-    shape: tuple[int, ...] = (header.whole("Rows"), header.whole("Columns"))
-    shape += () if header.whole("SamplesPerPixel", 1) == 1 else (3,)
-    if array.size != np.prod(shape):
-        raise InputError(f"'{header.file.name}' decodes to {array.shape} pixels, its header says {shape}.")
-    return array.reshape(shape)
-
-
-def _by_itk(pixels: Dataset) -> NDArray[Any]:
-    from SimpleITK import GetArrayFromImage, ImageFileReader  # slow to import and seldom needed
-
-    make: Any = ImageFileReader  # SimpleITK has no annotations
-    reader = make()
-    with TemporaryDirectory() as folder, _without_itk_warnings():
-        file = Path(folder, "pixels.dcm")
-        pixels.save_as(file, enforce_file_format=True)
-        reader.SetFileName(str(file))
-        return np.asarray(GetArrayFromImage(reader.Execute()))
-
-
-@contextmanager
-def _without_itk_warnings() -> Iterator[None]:
-    """ITK writes its warnings on standard error."""
-    from SimpleITK import ProcessObject
-
-    process: Any = ProcessObject
-    before = process.GetGlobalWarningDisplay()
-    process.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        process.SetGlobalWarningDisplay(before)
-
-
-def _checked_codestream(header: Header, elements: Dataset) -> bytes:
-    """Pixel data of one compressed frame that is whole; decoders fill up what is cut off without a word."""
-    content = _bytes(elements, "PixelData")
-    try:
-        frame = get_frame(content, 0, number_of_frames=1)
-    except (ValueError, EOFError, IndexError, struct.error) as error:
-        raise _cut(header) from error
-    if header.syntax in _JPEG and not frame.rstrip(b"\0").endswith(_JPEG_END):
-        raise _cut(header)
-    return content
-
-
-def _cut(header: Header) -> InputError:
-    return InputError(f"'{header.file.name}' is cut off: its {header.syntax.name} pixels are not whole. Copy it again.")
-
-
-def _pixels_alone(header: Header, content: bytes) -> Dataset:
-    copy = Dataset()
-    copy.file_meta = FileMetaDataset()
-    copy.file_meta.TransferSyntaxUID = header.syntax
-    copy.SOPClassUID, copy.SOPInstanceUID = SecondaryCaptureImageStorage, "1.2.3"
-    copy.SamplesPerPixel = header.whole("SamplesPerPixel", 1)
-    colours = copy.SamplesPerPixel == 3
-    copy.PhotometricInterpretation = header.text("PhotometricInterpretation") if colours else "MONOCHROME2"
-    if colours:
-        copy.PlanarConfiguration = header.whole("PlanarConfiguration", 0)
-    for keyword in ("Rows", "Columns", "BitsAllocated"):
-        setattr(copy, keyword, header.whole(keyword))
-    copy.BitsStored = header.whole("BitsStored", copy.BitsAllocated)
-    copy.HighBit = header.whole("HighBit", copy.BitsStored - 1)
-    copy.PixelRepresentation = header.whole("PixelRepresentation", 0)
-    copy.add_new("PixelData", "OB", content)
-    copy["PixelData"].is_undefined_length = True
-    return copy
 
 
 def _stored(header: Header, words: NDArray[Any]) -> NDArray[np.float64]:
@@ -340,6 +234,6 @@ def _colours(header: Header, elements: Dataset) -> NDArray[Any]:
             raise InputError(f"'{header.file.name}' has a damaged colour table. Export it again.") from error
         return looked_up >> 8 if looked_up.max() > np.iinfo(np.uint8).max else looked_up
     # SimpleITK gives red, green and blue of the JPEG kinds.
-    if header.syntax not in _JPEG and photometric != "RGB":
+    if header.syntax not in JPEG and photometric != "RGB":
         return convert_color_space(words.astype(np.uint8), "YBR_FULL", "RGB")
     return words
