@@ -49,6 +49,16 @@ def test_a_damaged_slice_without_an_ending_is_named_and_refused(tmp_path, damage
         Study.read(tmp_path / "ct")
 
 
+def test_a_link_to_a_slice_that_is_not_there_is_named_and_refused(tmp_path):
+    files = series(tmp_path / "ct")
+    files[0].rename(tmp_path / "elsewhere.dcm")
+    files[0].symlink_to(tmp_path / "elsewhere.dcm")
+    check_series(tmp_path / "ct")
+    (tmp_path / "elsewhere.dcm").unlink()
+    with pytest.raises(InputError, match=r"'004\.dcm' is a link to a file that is not there"):
+        Study.read(tmp_path / "ct")
+
+
 def test_a_slice_without_pixels_is_named_and_refused(tmp_path):
     series(tmp_path / "ct", lambda number, made: delattr(made, "PixelData") if number == 3 else None)
     with pytest.raises(InputError, match=r"'001\.dcm' is cut off"):

@@ -41,7 +41,7 @@ def is_dicom(path: Path) -> bool:
 
 def is_dicom_file(path: Path) -> bool:
     """Whether a file is DICOM by its content or ending."""
-    if not path.is_file():
+    if path.is_dir() or not (path.exists() or path.is_symlink()):
         return False
     return path.name.lower().endswith(_ENDINGS) or has_signature(head_of(path))
 
@@ -61,8 +61,8 @@ def head_of(path: Path) -> bytes:
 
 
 def visible(folder: Path) -> list[Path]:
-    """Files of a folder that are not hidden, by name."""
-    return sorted(file for file in folder.iterdir() if not file.name.startswith(".") and file.is_file())
+    """Files of a folder that are not hidden, and links to files that are not there, by name."""
+    return sorted(file for file in folder.iterdir() if not file.name.startswith(".") and not file.is_dir())
 
 
 def below(folder: Path) -> Iterator[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+import os
 import re
 import struct
 import warnings
@@ -70,10 +71,8 @@ class Header:
 
     def numbers(self, keyword: str, count: int) -> tuple[float, ...] | None:
         """An attribute of so many finite numbers, or None where it is absent, empty or something else."""
-        value = self.values.get(keyword)
-        parts = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
         try:
-            found = tuple(float(part) for part in parts)
+            found = tuple(float(part) for part in _parts(self.values.get(keyword)))
         except (TypeError, ValueError):
             return None
         return found if len(found) == count and all(map(math.isfinite, found)) else None
@@ -132,9 +131,13 @@ def read_header(file: Path) -> Header:
     return header
 
 
+def _parts(value: Any) -> Sequence[Any]:
+    """The values of an attribute, which may be one."""
+    return value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
+
+
 def _code(value: Any) -> str:
-    parts = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
-    joined = "\\".join(str(part).strip(" \0") for part in parts if part is not None)
+    joined = "\\".join(str(part).strip(" \0") for part in _parts(value) if part is not None)
     return joined if _CODE.fullmatch(joined) else ""
 
 
@@ -160,8 +163,11 @@ def is_image_file(file: Path) -> bool:
 
 def damaged(file: Path) -> InputError:
     """The error for a file that is called or begins as DICOM and cannot be read."""
-    size = file.stat().st_size
-    state = "is empty (0 bytes)" if size == 0 else "is damaged or cut off, or no DICOM file"
+    if not file.exists():
+        return InputError(f"'{file.name}' is a link to a file that is not there. Copy it again, or remove it.")
+    if not os.access(file, os.R_OK):
+        return InputError(f"'{file.name}' may not be read by this user; change its permissions.")
+    state = "is empty (0 bytes)" if file.stat().st_size == 0 else "is damaged or cut off, or no DICOM file"
     return InputError(f"'{file.name}' {state} and cannot be read. Copy it again, or remove it.")
 
 
