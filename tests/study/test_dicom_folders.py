@@ -137,6 +137,21 @@ def test_results_beside_a_series_are_not_taken_for_scans(tmp_path, caplog, names
     assert all(name in caplog.text for name in names)
 
 
+def test_results_beside_folders_of_dicom_are_not_taken_for_scans(tmp_path, caplog):
+    series(tmp_path / "exam" / "SE1")
+    save(tmp_path / "exam" / "exam-seg.nii.gz")
+    save(tmp_path / "exam" / "exam-prob-1.nii.gz")
+    check_series(tmp_path / "exam")
+    assert "exam-seg.nii.gz (no DICOM)" in caplog.text
+
+
+def test_scans_numbered_by_a_dataset_are_scans_beside_folders_of_dicom(tmp_path):
+    series(tmp_path / "case" / "dicom")
+    save(tmp_path / "case" / "case_0000.nii.gz")
+    (tmp_path / "case" / "dataset.json").write_text('{"channel_names": {"0": "FLAIR"}}')
+    assert list(Study.read(tmp_path / "case").channels) == ["t2f"]
+
+
 def test_scans_of_another_format_beside_a_series_are_refused_by_name(tmp_path):
     series(tmp_path / "case")
     save(tmp_path / "case" / "case_t1c.nii.gz")

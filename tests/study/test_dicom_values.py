@@ -63,8 +63,13 @@ def test_bits_above_the_stored_ones_are_no_values(tmp_path):
     np.testing.assert_array_equal(read_volume(tmp_path / "ct").array, values_of(STORED))
 
 
-def test_bits_stored_at_the_upper_end_are_moved_down(tmp_path):
-    series(tmp_path / "ct", pixels=STORED * np.uint16(16) + np.uint16(5), HighBit=15)
+@pytest.mark.parametrize("compressed_by", [None, RLELossless])
+def test_bits_stored_at_the_upper_end_are_moved_down(tmp_path, compressed_by):
+    def edit(number, made):
+        if compressed_by:
+            made.compress(compressed_by)
+
+    series(tmp_path / "ct", edit, pixels=STORED * np.uint16(16) + np.uint16(5), HighBit=15)
     np.testing.assert_array_equal(read_volume(tmp_path / "ct").array, values_of(STORED))
 
 
@@ -159,7 +164,9 @@ def test_a_rescale_intercept_that_is_no_number_is_refused(tmp_path):
         ({"ModalityLUTSequence": [Dataset()]}, "Modality LUT"),
         ({"BitsStored": 20}, "stores 20 bits"),
         ({"PhotometricInterpretation": "HSV"}, "kind 'HSV'"),
-        ({"SamplesPerPixel": 2}, "2 values each"),
+        ({"SamplesPerPixel": 2}, "2 values of 16 bits each"),
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "YBR_FULL"}, "3 values of 16 bits each"),
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "YBR_RCT"}, "kind 'YBR_RCT'"),
     ],
 )
 def test_values_that_cannot_be_known_are_refused(tmp_path, elements, reason):

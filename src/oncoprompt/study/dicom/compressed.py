@@ -149,8 +149,10 @@ def _pixels_alone(header: Header, content: bytes) -> Dataset:
         copy.PlanarConfiguration = header.whole("PlanarConfiguration", 0)
     for keyword in ("Rows", "Columns", "BitsAllocated"):
         setattr(copy, keyword, header.whole(keyword))
-    copy.BitsStored = header.whole("BitsStored", copy.BitsAllocated)
-    copy.HighBit = header.whole("HighBit", copy.BitsStored - 1)
+    # RLE holds whole words, of which pydicom would cut the bits that are not stored; the JPEG kinds hold stored bits.
+    whole = header.syntax == RLELossless
+    copy.BitsStored = copy.BitsAllocated if whole else header.whole("BitsStored", copy.BitsAllocated)
+    copy.HighBit = copy.BitsStored - 1 if whole else header.whole("HighBit", copy.BitsStored - 1)
     copy.PixelRepresentation = header.whole("PixelRepresentation", 0)
     copy.add_new("PixelData", "OB", content)
     copy["PixelData"].is_undefined_length = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ _MAGIC_AT, _MAGIC = 128, b"DICM"
 # Files without a preamble begin with group 0008 (length, character set, image type, class) or with the meta group.
 _BARE = tuple(b"\x08\x00" + element + b"\x00" for element in (b"\x00", b"\x01", b"\x05", b"\x08", b"\x16"))
 _BARE_META = b"\x02\x00\x00\x00UL"
+_NUMBERED = re.compile(r"_\d{4}$")
 _MOST_FILES = 100_000
 
 
@@ -31,12 +33,11 @@ def is_dicom(path: Path) -> bool:
         return is_dicom_file(path)
     files = visible(path)
     found = [file for file in files if is_dicom_file(file)]
+    scans = scans_among(files)
     if found:
         # A DICOM segmentation beside NIfTI scans is a result as well.
-        return not scans_among(files) or any(is_image_file(file) for file in found)
-    if any(split_extension(file.name) for file in files):
-        return False
-    return any(is_dicom_file(file) for file in below(path))
+        return not scans or any(is_image_file(file) for file in found)
+    return not scans and any(is_dicom_file(file) for file in below(path))
 
 
 def is_dicom_file(path: Path) -> bool:
@@ -83,6 +84,13 @@ def below(folder: Path) -> Iterator[Path]:
 
 
 def scans_among(files: list[Path]) -> list[Path]:
-    """Files in the formats of volumes that are named as channels, and are no masks."""
+    """Files in the formats of volumes that are named as channels, or numbered by a dataset.json, and are no masks."""
     named = [(file, split_extension(file.name)) for file in files]
-    return [file for file, parts in named if parts and not is_mask(parts[0]) and channel_of_stem(parts[0])]
+    return [file for file, parts in named if parts and not is_mask(parts[0]) and _is_channel(file, parts[0])]
+
+
+def _is_channel(file: Path, stem: str) -> bool:
+    if channel_of_stem(stem) is not None:
+        return True
+    lists = [folder / "dataset.json" for folder in (file.parent, file.resolve().parent.parent)]
+    return _NUMBERED.search(stem) is not None and any(path.is_file() for path in lists)

@@ -31,7 +31,8 @@ _MEASURED = ("CT", "MR", "PT", "NM")
 _PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 _GREY = ("MONOCHROME1", "MONOCHROME2", "")
 _PALETTE = "PALETTE COLOR"
-_COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_JPEG_2000_COLOURS = ("YBR_ICT", "YBR_RCT")
+_COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", *_JPEG_2000_COLOURS)
 _INTEGER_BITS = (8, 16, 32)
 _LARGE, _PLAUSIBLE_RATIO = 1 << 26, 1000
 
@@ -56,12 +57,14 @@ def check_pixels(header: Header) -> None:
         )
     samples, photometric = header.whole("SamplesPerPixel", 1), header.text("PhotometricInterpretation")
     kinds = {1: (*_GREY, _PALETTE), 3: _COLOURS}.get(samples, ())
-    if photometric not in kinds or (header.has("PhotometricInterpretation") and not photometric):
-        raise InputError(
-            f"'{name}' has pixels of kind '{photometric or '?'}' with {samples} values each, which is not read; "
-            "give MONOCHROME1, MONOCHROME2, PALETTE COLOR, RGB or YBR_FULL."
-        )
     allocated, stored = header.whole("BitsAllocated"), header.whole("BitsStored", header.whole("BitsAllocated"))
+    odd = photometric.startswith("YBR") and allocated != 8
+    odd |= photometric in _JPEG_2000_COLOURS and header.syntax not in JPEG
+    if photometric not in kinds or odd or (header.has("PhotometricInterpretation") and not photometric):
+        raise InputError(
+            f"'{name}' has pixels of kind '{photometric or '?'}' with {samples} values of {allocated} bits each, which "
+            "is not read; give MONOCHROME1, MONOCHROME2, PALETTE COLOR, RGB or YBR_FULL."
+        )
     high = header.whole("HighBit", stored - 1)
     if allocated not in (*_INTEGER_BITS, 64) or not 1 <= stored <= high + 1 <= allocated:
         raise InputError(
@@ -187,7 +190,7 @@ def _whole_colours(words: NDArray[Any], rows: int, columns: int, header: Header)
 def _stored(header: Header, words: NDArray[Any]) -> NDArray[np.float64]:
     """Values of the stored bits; bits above and below, once used for overlays, are left out."""
     bits = header.whole("BitsStored", header.whole("BitsAllocated"))
-    low = header.whole("HighBit", bits - 1) + 1 - bits if header.syntax in _PLAIN else 0
+    low = header.whole("HighBit", bits - 1) + 1 - bits if header.syntax not in JPEG else 0
     values = (words.astype(np.int64) >> low) & ((1 << bits) - 1)
     if header.whole("PixelRepresentation", 0) == 1:
         values -= (values >> (bits - 1)) << bits

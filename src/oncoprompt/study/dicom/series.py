@@ -28,7 +28,7 @@ def series_in(folder: Path) -> list[Header]:
         unused += [f"{name}/ (a folder)" for name in _folders_with_dicom(folder, deeper)]
     else:
         images, others = _sorted_out(folder, deeper)
-        unused += others
+        unused = sorted({*unused, *others})
     if not images:
         raise InputError(f"Folder '{folder.name}' holds DICOM files, but none of them is an image that can be read.")
     if scans := scans_among(files):
@@ -39,7 +39,7 @@ def series_in(folder: Path) -> list[Header]:
         )
     series = _one(folder, images)
     if unused:
-        _LOG.warning("Not used of folder '%s': %s.", folder.resolve().name, named(sorted(unused)))
+        _LOG.warning("Not used in folder '%s': %s.", folder.resolve().name, named(sorted(unused)))
     return series
 
 
