@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from cli.test_verbs import call
 from oncoprompt.methods.medsam.compact import CompactConfig, CompactNetwork
+from study.dicom_files import STORED, image, series, write
 from study.test_dicom import write_series
 
 MODEL = ("--model", "medsam-compact")
@@ -123,16 +124,51 @@ def test_options_of_slices_reach_the_model(tmp_path, scan, capsys):
 
 
 def test_a_dicom_series_gives_a_nifti_and_a_slice_of_it_a_png(tmp_path, capsys):
-    series = write_series(tmp_path / "P12", modality="MR")
+    folder = write_series(tmp_path / "P12", modality="MR")
     box = ("--box", 1, 4, 1, 5, 1, 3)
-    assert call("segment", "-i", series, *box, *MODEL, "-o", tmp_path / "seg.nii.gz") == 0
+    assert call("segment", "-i", folder, *box, *MODEL, "-o", tmp_path / "seg.nii.gz") == 0
     assert nib.load(tmp_path / "seg.nii.gz").shape == (5, 6, 4)
-    one = sorted(series.iterdir())[0]
+    one = sorted(folder.iterdir())[0]
     assert call("segment", "-i", one, "--box", 1, 1, 4, 5, *MODEL, "-o", tmp_path / "seg.png", "--json") == 0
     assert np.asarray(Image.open(tmp_path / "seg.png")).shape == (6, 5)
     told = capsys.readouterr().out
     assert json.loads(told[told.index("{") :])["targets"][0]["area_mm2"] > 0
     assert "Doe" not in told
+
+
+def test_a_second_run_into_a_dicom_folder_reads_the_series_again(tmp_path):
+    series(tmp_path / "ct")
+    box = ("--box", 1, 5, 1, 5, 1, 3)
+    for _ in range(2):
+        assert call("segment", "-i", tmp_path / "ct", "-o", tmp_path / "ct", *box, *MODEL) == 0
+    assert nib.load(tmp_path / "ct" / "ct-seg.nii.gz").shape == (8, 6, 4)
+
+
+@pytest.mark.parametrize(
+    ("elements", "volume_known", "area_known"),
+    [
+        ({}, True, True),
+        ({"SliceThickness": None}, False, True),
+        ({"modality": "US", "PixelSpacing": None}, False, False),
+    ],
+)
+def test_sizes_that_dicom_does_not_state_are_null(tmp_path, capsys, elements, volume_known, area_known):
+    file = write(tmp_path / "x.dcm", image(STORED[0], **elements))
+    box = ("--box", 1, 1, 5, 5)
+    assert call("segment", "-i", file, "-o", tmp_path / "seg.nii.gz", *box, *MODEL, "--json") == 0
+    told = capsys.readouterr().out
+    target = json.loads(told[told.index("{") :])["targets"][0]
+    assert target["voxels"] > 0
+    assert (target["volume_ml"] is not None, target["area_mm2"] is not None) == (volume_known, area_known)
+
+
+def test_a_damaged_slice_leaves_nothing_behind(tmp_path, capsys):
+    files = series(tmp_path / "ct")
+    files[-1].write_bytes(files[-1].read_bytes()[:-20])
+    out = tmp_path / "seg.nii.gz"
+    assert call("segment", "-i", tmp_path / "ct", "-o", out, "--box", 1, 5, 1, 5, 1, 3, *MODEL) == 2
+    assert "'001.dcm' is cut off" in capsys.readouterr().err
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

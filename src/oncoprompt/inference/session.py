@@ -47,10 +47,17 @@ class Checking(Protocol):
 class Session:
     """Segments a study from boxes, clicks, words, an anatomy mask or nothing, and keeps what is slow to compute.
 
-    Raises InputError for a model or device that is not known, WeightsError where the model's weights are missing.
+    Raises InputError for a model or device that is not known and for a study that does not state the sizes of its
+    voxels, WeightsError where the model's weights are missing.
     """
 
     def __init__(self, study: Study, model: str | Method = "msm-seg-compact", device: str = "auto") -> None:
+        if study.sizes != "volume":
+            unknown = "the thickness of its one slice" if study.sizes == "area" else "the size of its pixels"
+            raise InputError(
+                f"Study '{study.name}' does not state {unknown}, so this model can tell no volume in ml. Use a "
+                "model of slices, such as medsam-compact."
+            )
         self.study = study
         self._model = load_model(model, device_named(device)) if isinstance(model, str) else model
         self._calibration = calibration_of(self._model, self._model.weights_sha256)

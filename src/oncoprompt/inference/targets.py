@@ -114,8 +114,9 @@ class TargetSegmentation:
         return int(np.count_nonzero(self._target(number).values > 0))
 
     def volume_ml(self, number: int = 1) -> float | None:
-        """Volume of a target's mask in millilitres; None for pictures, whose pixels have no size."""
-        return None if is_picture(self.study) else self.voxels(number) * self.grid.voxel_volume_ml
+        """Volume of a target's mask in millilitres; None for pictures and for a slice of unknown thickness."""
+        unknown = self.study.sizes != "volume" or is_picture(self.study)
+        return None if unknown else self.voxels(number) * self.grid.voxel_volume_ml
 
     def area_mm2(self, number: int = 1) -> float | None:
         """Area of a target's mask in a scan one slice thick; None for volumes and for pictures."""

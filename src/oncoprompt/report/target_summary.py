@@ -30,7 +30,8 @@ def summarise_targets(
 ) -> dict[str, Any]:
     """Size a target, warnings, what the model was shown, model, prompts, timings (s) and grid, as JSON types.
 
-    ``volume_ml`` is null for pictures, whose pixels have no size, and ``area_mm2`` for these and for volumes.
+    ``volume_ml`` is null for pictures, whose pixels have no size, and slices of unknown thickness; ``area_mm2`` for
+    pictures and volumes.
     """
     summary = {
         "study": study.name,

@@ -41,7 +41,8 @@ def is_picture_file(path: Path) -> bool:
 def is_picture(study: Study) -> bool:
     """Whether a study is a picture, whose pixels have no size in millimetres."""
     named = set(study.channels) <= {GREY, *COLOURS}
-    return named and study.grid.shape[2] == 1 and bool(np.array_equal(study.grid.affine, _AFFINE))
+    flat = study.grid.shape[2] == 1 and bool(np.array_equal(study.grid.affine, _AFFINE))
+    return study.sizes == "none" or (named and flat)
 
 
 def read_picture(path: Path) -> tuple[NDArray[np.generic], Grid, tuple[str, ...]]:

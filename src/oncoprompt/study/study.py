@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from oncoprompt.errors import InputError
 from oncoprompt.geometry import Grid
 from oncoprompt.study import discover
 from oncoprompt.study.channels import COLOURS, accepted_names, in_order, named, split_extension
-from oncoprompt.study.dicom import is_dicom
+from oncoprompt.study.dicom import Sizes, is_dicom
 from oncoprompt.study.volume import Volume, read_volume
 
 Source = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
@@ -25,6 +25,8 @@ Source = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
 class Study:
     """Channels (I, J, K) float32 by name on one grid; `header` is the NIfTI header whose codes outputs repeat.
 
+    `sizes` is "area" for a slice of unknown thickness and "none" for a picture, of which no volume in ml can be told.
+
     Raises InputError for no channel, shapes that differ from the grid, values that are not finite, a constant channel
     (one colour of several may be), or a header of another grid.
     """
@@ -33,6 +35,7 @@ class Study:
     grid: Grid
     name: str = "study"
     header: Nifti1Header | None = None
+    sizes: Sizes = "volume"
 
     def __post_init__(self) -> None:
         if not self.channels:
@@ -70,23 +73,26 @@ class Study:
         if path.is_dir() and not is_dicom(path):
             return cls._from_files(discover.in_folder(path), name)
         volume = read_volume(path)
+        stem = name or _stem(path)
         if volume.array.ndim == 4:
             order = list(volume.names) or discover.volume_order(path, volume.array.shape[3], channel_order)
             channels = {channel: volume.array[..., index] for index, channel in enumerate(order)}
-            return cls(channels, volume.grid, name or _stem(path), volume.header)
+            return cls(channels, volume.grid, stem, volume.header, volume.sizes)
         if channel_order is not None:
-            return cls({_only(channel_order, path): volume.array}, volume.grid, name or _stem(path), volume.header)
+            return cls({_only(channel_order, path): volume.array}, volume.grid, stem, volume.header, volume.sizes)
         if volume.names:
-            return cls({volume.names[0]: volume.array}, volume.grid, name or _stem(path), volume.header)
+            return cls({volume.names[0]: volume.array}, volume.grid, stem, volume.header, volume.sizes)
         found = None if is_dicom(path) else discover.in_file(path)
         if found is None and unnamed is not None:
-            return cls({unnamed: volume.array}, volume.grid, name or _stem(path), volume.header)
+            return cls({unnamed: volume.array}, volume.grid, stem, volume.header, volume.sizes)
         if found is None:
             raise InputError(
                 f"The name of '{path.name}' does not say which channel it is. Say it with Study.read({{'t1c': path}}), "
                 f"or end the file name in one of {accepted_names()}."
             )
-        return cls({next(iter(found.files)): volume.array}, volume.grid, name or found.name, volume.header)
+        return cls(
+            {next(iter(found.files)): volume.array}, volume.grid, name or found.name, volume.header, volume.sizes
+        )
 
     @classmethod
     def _from_files(cls, found: discover.Found, name: str | None) -> Study:
@@ -104,7 +110,7 @@ class Study:
         for channel, volume in volumes.items():
             _check_same_grid(study_name, (first, volumes[first].grid), (channel, volume.grid))
         channels = {channel: volume.array for channel, volume in volumes.items()}
-        return cls(channels, volumes[first].grid, study_name, volumes[first].header)
+        return cls(channels, volumes[first].grid, study_name, volumes[first].header, _least_sizes(volumes.values()))
 
     def channel(self, name: str) -> NDArray[np.float32]:
         """One channel by any accepted spelling; raises InputError with the names there are."""
@@ -118,6 +124,12 @@ def _stem(path: Path) -> str:
         return path.resolve().name
     parts = split_extension(path.name)
     return parts[0] if parts is not None else path.stem
+
+
+def _least_sizes(volumes: Iterable[Volume]) -> Sizes:
+    """What all volumes tell of their sizes."""
+    told = {volume.sizes for volume in volumes}
+    return "none" if "none" in told else "area" if "area" in told else "volume"
 
 
 def _only(channel_order: Sequence[str], path: Path) -> str:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from oncoprompt.errors import InputError
 from oncoprompt.geometry import Grid
 from oncoprompt.study.channels import split_extension
-from oncoprompt.study.dicom import is_dicom, read_dicom
+from oncoprompt.study.dicom import Sizes, is_dicom, read_dicom
 from oncoprompt.study.picture import is_picture_file, read_picture
 
 MAX_VOXELS = 2**30
@@ -39,13 +39,15 @@ _LOG = logging.getLogger(__name__)
 class Volume:
     """Array (I, J, K) or (I, J, K, N) float32 on its grid, with the NIfTI header where there was one.
 
-    ``names`` are the channels that the file itself tells, as the colours of a picture.
+    ``names`` are the channels that the file itself tells, as the colours of a picture. ``sizes`` says whether the grid
+    tells volumes in ml, only areas (one slice of unknown thickness), or nothing (pictures).
     """
 
     array: NDArray[Any]
     grid: Grid
     header: Nifti1Header | None
     names: tuple[str, ...] = ()
+    sizes: Sizes = "volume"
 
 
 def read_volume(path: str | os.PathLike[str], max_voxels: int = MAX_VOXELS, raw: bool = False) -> Volume:
@@ -71,9 +73,10 @@ def read_volume(path: str | os.PathLike[str], max_voxels: int = MAX_VOXELS, raw:
         return Volume(array if raw else array.astype(np.float32), _grid(array.shape[:3], affine, file), None)
     if parts is None and is_dicom(file):
         image = read_dicom(file, max_voxels)
-        return Volume(image.array, _grid(image.array.shape[:3], image.affine, file), None, image.channels)
+        grid = _grid(image.array.shape[:3], image.affine, file)
+        return Volume(image.array, grid, None, image.channels, image.sizes)
     if is_picture_file(file):
-        return _of_names(*read_picture(file), raw)
+        return _of_names(*read_picture(file), raw, "none")
     if file.name.lower().endswith(".npz"):
         from oncoprompt.study.npz import read_npz  # builds on this file
 
@@ -81,8 +84,10 @@ def read_volume(path: str | os.PathLike[str], max_voxels: int = MAX_VOXELS, raw:
     return _read_nifti(file, max_voxels, raw)
 
 
-def _of_names(values: NDArray[np.generic], grid: Grid, names: tuple[str, ...], raw: bool) -> Volume:
-    return Volume(values if raw else values.astype(np.float32), grid, None, names)
+def _of_names(
+    values: NDArray[np.generic], grid: Grid, names: tuple[str, ...], raw: bool, sizes: Sizes = "volume"
+) -> Volume:
+    return Volume(values if raw else values.astype(np.float32), grid, None, names, sizes)
 
 
 def _read_nifti(file: Path, max_voxels: int, raw: bool) -> Volume:
