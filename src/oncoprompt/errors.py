@@ -1,5 +1,7 @@
 """Errors a person can act on; every message says what was wrong, what was found and what to do."""
 
+import errno
+
 
 class OncoPromptError(Exception):
     """Base of every error this package raises on purpose."""
@@ -11,3 +13,13 @@ class InputError(OncoPromptError, ValueError):
 
 class WeightsError(OncoPromptError):
     """Weights are missing, damaged or do not fit the model; the command line exits with code 3."""
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def reason_of(error: OSError) -> str:
+    """Why the system refused, in words: "No space left on the disk" whatever the limit, else its own."""
+    if error.errno in _FULL:
+        return "No space left on the disk"
+    return error.strerror or str(error) or type(error).__name__

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +23,28 @@ def write_case(
 
     ``label_map`` (I, J, K) lies on the study's grid and is in ``schema``; ``record`` says how the case came about.
     """
+    place = out / name
+    # a new case appears whole or not at all
+    folder = place if place.exists() else out / f".{name}.{secrets.token_hex(6)}.tmp"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _write(folder, name, study, label_map, schema, record)
+        if folder != place:
+            folder.rename(place)
+    finally:
+        if folder != place:
+            shutil.rmtree(folder, ignore_errors=True)
+    return place
+
+
+def _write(
+    folder: Path, name: str, study: Study, label_map: NDArray[np.uint8], schema: str, record: Mapping[str, Any]
+) -> None:
     from oncoprompt.report.summary import plain
     from oncoprompt.study import write_nifti
     from oncoprompt.study.writer import write_whole
 
-    folder = out / name
-    folder.mkdir(parents=True, exist_ok=True)
     for channel, volume in study.channels.items():
         write_nifti(folder / f"{name}-{channel}.nii.gz", volume, like=study)
     write_nifti(folder / f"{name}-seg.nii.gz", label_map, like=study, schema=schema)
     write_whole(folder / f"{name}-record.json", f"{json.dumps(plain(record), indent=2)}\n".encode())
-    return folder
