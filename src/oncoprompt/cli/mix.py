@@ -11,6 +11,7 @@ import typer
 
 from oncoprompt.cli.case_files import write_case
 from oncoprompt.cli.console import Talk, say
+from oncoprompt.cli.given import check_readable, check_schema
 from oncoprompt.cli.options import Quiet, Verbose
 from oncoprompt.errors import InputError
 
@@ -44,6 +45,8 @@ def mix(
             raise InputError(f"Output '{out}' is a file; give a folder.")
         if out.resolve() == dataset.resolve():
             raise InputError(f"Output '{out}' is the data set itself; give another folder, or cases would mix twice.")
+        check_readable(dataset, "DATASET", folder=True)
+        check_schema(schema)
         from oncoprompt.mixing.store import FieldStore
 
         store = FieldStore(out / "fields")

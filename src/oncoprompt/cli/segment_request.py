@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from oncoprompt.cli.given import about, check_device, check_model, check_readable, check_schema
 from oncoprompt.cli.prompting import Asked
 from oncoprompt.errors import InputError
 
@@ -49,6 +50,34 @@ class Request:
     def files_read(self) -> list[Path]:
         """The scans, and the mask of the anatomy."""
         return self.scans if self.asked.anatomy is None else [*self.scans, self.asked.anatomy]
+
+    def check(self) -> None:
+        """Raise `InputError` for what can be refused before torch is imported and a scan is read."""
+        if isinstance(self.source, dict):
+            for name, file in self.source.items():
+                check_readable(file, f"--channel {name}")
+        else:
+            check_readable(self.source, "--input")
+        self.asked.check()
+        check_model(self.model, bool(self.asked.words), self.asked.anatomy is not None)
+        check_device(self.device)
+        check_schema(self.schema)
+        if self.overlay is not None and self.overlay.suffix.lower() != ".png":
+            raise InputError(f"--overlay '{self.overlay.name}' must end in .png.")
+        files = [self.out] if self.out.suffix.lower() in (".nii", ".gz", ".png") else []
+        for flag, path in (*(("--output", file) for file in files), ("--overlay", self.overlay)):
+            if path is not None and not path.absolute().parent.is_dir():
+                raise InputError(f"{flag}: Folder '{path.parent}' does not exist; make it first.")
+
+    def check_ready(self) -> None:
+        """Raise `InputError` or `WeightsError` for a device or weights that are not there, before a scan is read."""
+        from oncoprompt.inference.device import device_named
+        from oncoprompt.methods.registry import check_weights
+
+        with about("--device"):
+            device_named(self.device)
+        with about("--model"):
+            check_weights(self.model)
 
     def check_no_slice_options(self) -> None:
         """Raise `InputError` for options of models of slices, which the model asked for does not have."""
