@@ -9,11 +9,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+_BYTES_IN_CASE = 12_000_000
+"""Four compressed channels of a head in voxels of 1 mm, and a little less than they usually are."""
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from oncoprompt.study import Study
+
+
+def check_room_for_cases(out: Path, number: int) -> None:
+    """Raise `InputError` where the disk of a folder has no room for so many cases."""
+    from oncoprompt.study.disk import check_room
+
+    check_room(out, number * _BYTES_IN_CASE)
 
 
 def write_case(

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oncoprompt.cli.console import BAD_INPUT, Talk, say
+from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.given import check_readable, check_schema
 from oncoprompt.cli.options import Quiet, Verbose
+from oncoprompt.cli.process import BAD_INPUT
 from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oncoprompt.cli.case_files import write_case
+from oncoprompt.cli.case_files import check_room_for_cases, write_case
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.given import check_device, check_model
 from oncoprompt.cli.options import DEFAULT_MODEL, Device, Model, Quiet, Verbose
@@ -46,6 +46,7 @@ def demo(
         check_device(device)
         if out.exists() and not out.is_dir():
             raise InputError(f"--output '{out}' is a file; give a folder.")
+        check_room_for_cases(out, 1)
         table, seconds = run(out, seed, family, model, device, talk)
         if not quiet:
             say(f"{table}\nin {seconds:.0f} s: {out}/montage.png, segmentation.nii.gz, table.md, summary.json")

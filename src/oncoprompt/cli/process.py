@@ -37,7 +37,10 @@ class OutputError(OncoPromptError):
 
 
 def run(verb: Callable[[], int]) -> None:
-    """Run a verb, which gives its exit code, and leave with that; 130 or 143 after Ctrl-C or SIGTERM, 141 where nobody reads any more."""
+    """Run a verb, which gives its exit code, and leave with that.
+
+    It is 130 or 143 after Ctrl-C or SIGTERM, and 141 where nobody reads what is written.
+    """
     _prepare_streams()
     code: str | int | None = 0
     with _stopped_by_signals():

@@ -50,8 +50,8 @@ def segment(
         list[str] | None,
         typer.Option(
             metavar="I0 I1 J0 J1 K0 K1",
-            help="Box around a target in half-open voxel ranges that count from 0, X0 Y0 X1 Y1 in pictures; repeatable. "
-            "ITK-SNAP counts from 1: take 1 off.",
+            help="Box around a target in half-open voxel ranges, X0 Y0 X1 Y1 in pictures; repeatable. Voxels count "
+            "from 0; ITK-SNAP counts from 1.",
         ),
     ] = None,
     click: Annotated[
@@ -140,7 +140,7 @@ def run(request: Request, talk: Talk) -> dict[str, Any]:
     """Read, segment and write; returns the summary. Nothing is computed before the request has been checked."""
     from oncoprompt.report.summary import summarise
     from oncoprompt.study import Study, schemas
-    from oncoprompt.study.regions import check_told, usual_schema
+    from oncoprompt.study.regions import check_told, told_regions, usual_schema
 
     began = time.perf_counter()
     request.check_no_slice_options()
@@ -152,6 +152,7 @@ def run(request: Request, talk: Talk) -> dict[str, Any]:
     prompts = request.asked.prompts(study.grid)
     outputs = Outputs.planned(request.out, study.name, request.overlay)
     outputs.check_apart(request.files_read)
+    request.check_room(outputs.label_map, study.grid, len(told_regions(study.channels)))
     with talk.step(f"Loading {request.model}"):
         from oncoprompt.inference import Session
 

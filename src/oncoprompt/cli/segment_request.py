@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oncoprompt.cli.given import about, check_device, check_model, check_readable, check_schema
 from oncoprompt.cli.prompting import Asked
 from oncoprompt.errors import InputError
+
+if TYPE_CHECKING:
+    from oncoprompt.geometry import Grid
+
+_COMPRESSION = 100
+"""Label maps and probabilities become much smaller; a disk that is refused would not have held them."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,14 @@ class Request:
             device_named(self.device)
         with about("--model"):
             check_weights(self.model)
+
+    def check_room(self, label_map: Path, grid: Grid, maps: int) -> None:
+        """Raise `InputError` where the disk has no room for the label map and so many probability maps."""
+        from oncoprompt.study.disk import check_room
+
+        compressed = label_map.suffix.lower() != ".nii"
+        voxels = prod(grid.shape) * (1 + 4 * maps * self.probabilities)
+        check_room(label_map, voxels // _COMPRESSION if compressed else voxels)
 
     def check_no_slice_options(self) -> None:
         """Raise `InputError` for options of models of slices, which the model asked for does not have."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oncoprompt.cli.case_files import write_case
+from oncoprompt.cli.case_files import check_room_for_cases, write_case
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.given import check_readable
 from oncoprompt.cli.options import Quiet, Verbose
@@ -50,6 +50,7 @@ def synthesize(
         for flag, path, folder in (("--anatomy", anatomy, None), ("--replay", replay, False)):
             if path is not None:
                 check_readable(path, flag, folder)
+        check_room_for_cases(out, number)
         if replay is not None:
             if number > 1 or seed or family is not None or whole_head:
                 raise InputError(

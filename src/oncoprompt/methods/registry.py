@@ -84,9 +84,7 @@ def load_slice_model(name: str, device: str | torch.device = "cpu") -> SliceMode
     """
     slices = slice_models.slice_models()
     if name not in slices and name in [card.name for card in list_models()]:
-        raise InputError(
-            f"'{name}' segments whole studies, not slices. Choose a model of slices, such as medsam-compact."
-        )
+        raise InputError(f"'{name}' segments whole studies, not slices. Choose another, such as medsam-compact.")
     return slice_models.load_by_name(name, device)
 
 
@@ -136,9 +134,7 @@ def load_network(name: str) -> TrainedNetwork:
     """The network of a model, by name or by the path of its weights; raises as `load_model` does, and for TAGS."""
     kind, path = _located(name)
     if kind in tags.TAGS_MODELS:
-        raise InputError(
-            f"'{name}' is TAGS, which segments but is not changed here. Choose an MSM-Seg model, or train it."
-        )
+        raise InputError(f"'{name}' is TAGS, which is trained, not fine-tuned. Choose an MSM-Seg model.")
     return _read_network(kind, path)
 
 

@@ -49,9 +49,7 @@ def read_manifest(weights: Path) -> dict[str, Any]:
     try:
         loaded: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise WeightsError(
-            f"The manifest '{path.name}' of the weights cannot be read ({error}). Copy it again."
-        ) from error
+        raise WeightsError(f"The manifest '{path.name}' of the weights cannot be read: {error}.") from error
     if not isinstance(loaded, dict):
         raise WeightsError(f"'{path.name}' is no manifest of weights. Copy it again, or remove it.")
     return loaded

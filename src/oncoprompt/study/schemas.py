@@ -161,8 +161,7 @@ def convert(
         elif count := int(np.count_nonzero(checked == number)):
             raise InputError(
                 f"Schema {target.describe()} cannot express {component} ({_NAMES[component]}; {count} voxels "
-                f"of the label map). Pass drop=('{component}',) to make it background or merge={{'{component}': ...}} "
-                "to join it to another."
+                f"of the label map). Choose a schema that has it; in Python, drop or merge it."
             )
     return np.asarray(table[checked], dtype=np.uint8)
 
@@ -183,7 +182,7 @@ def refuse_to_guess(label_map: NDArray[np.generic]) -> UnnamedSchemaError:
     meant = f"{asked} means {', '.join(meanings)}" if meanings else f"{asked} has no meaning in any"
     return UnnamedSchemaError(
         f"The label map holds values {_listed(found)} and names no label schema: {meant}. "
-        f"Say which it is, schema=NAME or --schema NAME in the shell, with one of {', '.join(names())}."
+        f"Say which it is (--schema NAME in the shell, schema in Python), one of {', '.join(names())}."
     )
 
 

@@ -83,8 +83,8 @@ class Study:
             return cls({unnamed: volume.array}, volume.grid, name or _stem(path), volume.header)
         if found is None:
             raise InputError(
-                f"The name of '{path.name}' does not say which channel it is. Say it with Study.read({{'t1c': path}}), "
-                f"or end the file name in one of {accepted_names()}."
+                f"The name of '{path.name}' does not say which channel it is. Name it (--channel t1c={path.name} "
+                f"in the shell, a mapping in Python), or end the file name in one of {accepted_names()}."
             )
         return cls({next(iter(found.files)): volume.array}, volume.grid, name or found.name, volume.header)
 
@@ -97,7 +97,7 @@ class Study:
             if volume.array.ndim == 4:
                 raise InputError(
                     f"'{found.files[channel].name}' holds {volume.array.shape[3]} volumes where channel '{channel}' "
-                    "needs one; read it on its own with Study.read(path, channel_order=[...])."
+                    "needs one. Read it on its own, or give one file a channel."
                 )
             volumes[channel] = volume
         first = next(iter(volumes))
@@ -122,7 +122,7 @@ def _stem(path: Path) -> str:
 
 def _only(channel_order: Sequence[str], path: Path) -> str:
     if len(channel_order) != 1:
-        raise InputError(f"'{path.name}' holds one volume, but channel_order names {len(channel_order)}.")
+        raise InputError(f"'{path.name}' holds one volume, but {len(channel_order)} channels are named for it.")
     return channel_order[0]
 
 
