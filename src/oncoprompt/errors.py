@@ -8,7 +8,14 @@ class OncoPromptError(Exception):
 
 
 class InputError(OncoPromptError, ValueError):
-    """Data, a prompt or an option given by the caller cannot be used; the command line exits with code 2."""
+    """Data, a prompt or an option given by the caller cannot be used; the command line exits with code 2.
+
+    ``in_shell`` says it to a person at a shell, where the message itself speaks of Python.
+    """
+
+    def __init__(self, message: str, in_shell: str | None = None) -> None:
+        super().__init__(message)
+        self.in_shell = message if in_shell is None else in_shell
 
 
 class WeightsError(OncoPromptError):

@@ -32,7 +32,7 @@ def start(
         if value is not None:
             environment[name] = value
     command = [*code, *map(str, arguments)]
-    return subprocess.Popen(  # noqa: S603
+    return subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=cwd, env=environment, preexec_fn=before
     )
 

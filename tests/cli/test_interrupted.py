@@ -40,7 +40,7 @@ def stopped(*arguments: str | Path, after: float, by: signal.Signals) -> None:
 def check_whole(folder: Path) -> None:
     """No temporary files, every case complete, every file readable."""
     files = [path for path in folder.rglob("*") if path.is_file()]
-    assert [path for path in folder.rglob(".*")] == []
+    assert list(folder.rglob(".*")) == []
     for path in files:
         if path.name.endswith(".nii.gz"):
             nib.load(path).get_fdata()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import oncoprompt
+from cli.shell import write_labels
 from oncoprompt.cli import main
 from oncoprompt.methods.names import MODELS
 from oncoprompt.methods.registry import list_models
@@ -27,7 +28,8 @@ def raised() -> list[tuple[str, str]]:
             if isinstance(node, ast.Call) and re.fullmatch(
                 r"\w*(Input|Weights|Training|Output)Error", _name(node.func)
             ):
-                text = " ".join(_text(argument) for argument in node.args)
+                shell = [keyword.value for keyword in node.keywords if keyword.arg == "in_shell"]
+                text = " ".join(_text(argument) for argument in shell or node.args)
                 found.append((f"{path.relative_to(SOURCE)}:{node.lineno}", text))
     return found
 
@@ -129,3 +131,10 @@ def test_what_is_wrong_is_told_by_its_flag_and_nothing_is_made(tmp_path, capsys,
 def test_a_usage_error_comes_with_an_example(capsys) -> None:
     assert "Example: oncoprompt synthesize -n 4" in refused(capsys, "synthesize")
     assert "See oncoprompt data --help." in refused(capsys, "data", "lst")
+
+
+def test_a_scan_that_names_no_channel_is_told_with_the_flag_that_names_it(tmp_path, capsys) -> None:
+    write_labels(tmp_path / "data" / "scan.nii.gz")
+    told = refused(capsys, "segment", "-i", tmp_path / "data" / "scan.nii.gz", "-o", tmp_path / "x.nii.gz")
+    assert "--channel t1c=scan.nii.gz" in told
+    assert "Study" not in told

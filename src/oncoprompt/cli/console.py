@@ -81,7 +81,7 @@ class Talk:
         except KeyboardInterrupt as error:
             raise Stopped(signal.SIGINT) from error
         except OncoPromptError as error:
-            raise self._told(error, str(error), _code(error)) from error
+            raise self._told(error, getattr(error, "in_shell", str(error)), _code(error)) from error
         except OSError as error:
             where = "" if error.filename is None else f": '{os.fsdecode(error.filename)}'"
             raise self._told(error, f"{reason_of(error)}{where}.", BAD_INPUT) from error

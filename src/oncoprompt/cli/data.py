@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oncoprompt.cli.console import Talk, say
-from oncoprompt.cli.given import check_readable, check_schema
+from oncoprompt.cli.given import check_if_there, check_readable, check_schema
 from oncoprompt.cli.options import Quiet, Verbose
 from oncoprompt.cli.process import BAD_INPUT
 from oncoprompt.errors import InputError
@@ -141,6 +141,7 @@ def _read_split(path: Path | None) -> tuple[Split | None, list[Problem]]:
 
     if path is None:
         return None, []
+    check_if_there(path, "--split", folder=False)
     try:
         return Split.read(path), []
     except InputError as error:

@@ -79,6 +79,8 @@ class Request:
 
     def check(self) -> None:
         """Raise InputError for an output that cannot be written, an input that is not there, or an unknown schema."""
+        from oncoprompt.study.disk import check_room
+
         for flag, given in (("--truth", self.truth), ("--prediction", self.prediction), ("--compare", self.compare)):
             if given is not None:
                 check_readable(given, flag)
@@ -89,6 +91,8 @@ class Request:
                 raise InputError(f"{option} '{path.name}' must end in {ending}.")
             if path.is_dir() or not path.resolve().parent.is_dir():
                 raise InputError(f"{option} '{path}' cannot be written: give a file in a folder that exists.")
+            with about(option):
+                check_room(path, 0)
         if self.truth_images is not None and not self.truth_images.is_dir():
             raise InputError(f"--truth-images '{self.truth_images}' is no folder.")
         if self.truth_images is not None and self.html_file is None:

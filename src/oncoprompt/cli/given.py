@@ -21,7 +21,7 @@ def about(flag: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        told = str(error)
+        told = error.in_shell
         raise InputError(told if flag in told else f"{flag}: {told}") from error
 
 
@@ -48,6 +48,12 @@ def check_readable(path: Path, flag: str, folder: bool | None = None) -> None:
         raise InputError(f"{flag}: '{path}' may not be read by this user. Change its permissions.")
 
 
+def check_if_there(path: Path, flag: str, folder: bool | None = None) -> None:
+    """Like `check_readable`, but what is not there at all is left to those who know what it should be."""
+    if os.path.lexists(path):
+        check_readable(path, flag, folder)
+
+
 def check_schema(name: str | None, flag: str = "--schema") -> None:
     """Raise InputError for a label schema that is not known."""
     if name is not None:
@@ -59,7 +65,8 @@ def check_schema(name: str | None, flag: str = "--schema") -> None:
 
 def check_model(name: str, words: bool = False, anatomy: bool = False) -> None:
     """Raise InputError for a model that is not known, or does not read what it is given beside boxes and clicks."""
-    if name.endswith(WEIGHTS_ENDINGS) or Path(name).is_dir():
+    if name not in MODELS and (name.endswith(WEIGHTS_ENDINGS) or os.path.isdir(name)):
+        check_if_there(Path(name), "--model")
         return
     if name not in MODELS:
         raise InputError(

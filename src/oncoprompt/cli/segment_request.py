@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -74,8 +75,14 @@ class Request:
             raise InputError(f"--overlay '{self.overlay.name}' must end in .png.")
         files = [self.out] if self.out.suffix.lower() in (".nii", ".gz", ".png") else []
         for flag, path in (*(("--output", file) for file in files), ("--overlay", self.overlay)):
-            if path is not None and not path.absolute().parent.is_dir():
+            if path is not None and not os.path.isdir(path.absolute().parent):
                 raise InputError(f"{flag}: Folder '{path.parent}' does not exist; make it first.")
+        from oncoprompt.study.disk import check_room
+
+        for flag, place in (("--output", self.out), ("--overlay", self.overlay)):
+            if place is not None:
+                with about(flag):
+                    check_room(place, 0)
 
     def check_ready(self) -> None:
         """Raise `InputError` or `WeightsError` for a device or weights that are not there, before a scan is read."""

@@ -82,9 +82,11 @@ class Study:
         if found is None and unnamed is not None:
             return cls({unnamed: volume.array}, volume.grid, name or _stem(path), volume.header)
         if found is None:
+            unnamed_file = f"The name of '{path.name}' does not say which channel it is."
+            known = f"or end the file name in one of {accepted_names()}."
             raise InputError(
-                f"The name of '{path.name}' does not say which channel it is. Name it (--channel t1c={path.name} "
-                f"in the shell, a mapping in Python), or end the file name in one of {accepted_names()}."
+                f"{unnamed_file} Say it with Study.read({{'t1c': path}}), {known}",
+                in_shell=f"{unnamed_file} Say it with --channel t1c={path.name}, {known}",
             )
         return cls({next(iter(found.files)): volume.array}, volume.grid, name or found.name, volume.header)
 
