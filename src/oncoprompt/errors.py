@@ -22,6 +22,11 @@ class WeightsError(OncoPromptError):
     """Weights are missing, damaged or do not fit the model; the command line exits with code 3."""
 
 
+def in_shell(error: Exception) -> str:
+    """An error's message as a person at a shell should read it."""
+    return error.in_shell if isinstance(error, InputError) else str(error)
+
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

@@ -14,7 +14,7 @@ import typer
 
 from oncoprompt.cli.process import BAD_INPUT, Stopped, check_stop, complain, write_out
 from oncoprompt.cli.process import FAILED as UNEXPECTED
-from oncoprompt.errors import InputError, OncoPromptError, WeightsError, reason_of
+from oncoprompt.errors import InputError, OncoPromptError, WeightsError, in_shell, reason_of
 
 NO_WEIGHTS = 3
 _LEVELS = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
@@ -81,7 +81,7 @@ class Talk:
         except KeyboardInterrupt as error:
             raise Stopped(signal.SIGINT) from error
         except OncoPromptError as error:
-            raise self._told(error, getattr(error, "in_shell", str(error)), _code(error)) from error
+            raise self._told(error, in_shell(error), _code(error)) from error
         except OSError as error:
             where = "" if error.filename is None else f": '{os.fsdecode(error.filename)}'"
             raise self._told(error, f"{reason_of(error)}{where}.", BAD_INPUT) from error

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TextIO
 
-from oncoprompt.errors import OncoPromptError, reason_of
+from oncoprompt.errors import InputError, OncoPromptError, reason_of
 
 FAILED, BAD_INPUT = 1, 2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -57,7 +57,7 @@ def run(verb: Callable[[], int]) -> None:
                 complain("Stopped.")
         except OncoPromptError as error:
             complain(str(error))
-            code = BAD_INPUT if isinstance(error, ValueError) else FAILED
+            code = BAD_INPUT if isinstance(error, InputError) else FAILED
         except OSError as error:
             # what the parser writes itself, such as --help
             _silence(sys.stdout)
@@ -118,8 +118,6 @@ def _check_folder() -> None:
     try:
         os.getcwd()
     except OSError as error:
-        from oncoprompt.errors import InputError
-
         raise InputError("The current folder does not exist any more. Change to another one.") from error
 
 

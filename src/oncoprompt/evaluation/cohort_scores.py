@@ -12,7 +12,7 @@ from multiprocessing import get_context
 import numpy as np
 from numpy.typing import NDArray
 
-from oncoprompt.errors import InputError
+from oncoprompt.errors import InputError, in_shell
 from oncoprompt.evaluation.lesionwise import TOLERANCES_MM, LesionWiseScores, missing_case, score_case
 from oncoprompt.evaluation.pair_reading import read_pair
 from oncoprompt.evaluation.pairing import Pair, Pairing
@@ -154,7 +154,7 @@ def _scored(pair: Pair, profile: Profile, schema: str | None) -> CaseScores | st
     try:
         read = read_pair(pair, profile, schema)
     except (InputError, OSError) as error:
-        return f"The truth cannot be used: {error}"
+        return f"The truth cannot be used: {in_shell(error)}"
     truth = read.truth
     if read.prediction is None:
         scores = missing_case(truth.labels, truth.grid.spacing_mm, profile)

@@ -14,7 +14,7 @@ _BEFORE_RENAMING = 24
 
 
 def check_room(place: str | os.PathLike[str], needed: int) -> None:
-    """Raise InputError where a file or folder, there or still to be made, cannot be written or has no `needed` bytes."""
+    """Raise InputError where a file or folder, there or to be made, cannot be written or has no `needed` bytes."""
     where = Path(place).absolute()
     there = next((folder for folder in (where, *where.parents) if os.path.isdir(folder)), None)
     if there is None:

@@ -159,9 +159,11 @@ def convert(
         if value is not None:
             table[number] = value
         elif count := int(np.count_nonzero(checked == number)):
+            lost = f"{component} ({_NAMES[component]}; {count} voxels of the label map)"
             raise InputError(
-                f"Schema {target.describe()} cannot express {component} ({_NAMES[component]}; {count} voxels "
-                f"of the label map). Choose a schema that has it; in Python, drop or merge it."
+                f"Schema {target.describe()} cannot express {lost}. Pass drop=('{component}',) to make it background "
+                f"or merge={{'{component}': ...}} to join it to another.",
+                in_shell=f"Schema {target.describe()} cannot express {lost}. Use a schema that has it.",
             )
     return np.asarray(table[checked], dtype=np.uint8)
 

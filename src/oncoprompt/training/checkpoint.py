@@ -1,11 +1,12 @@
 """The state of a run on disk: all that is needed to go on as if it had never stopped."""
 
+import io
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import nn
@@ -55,11 +56,10 @@ def save_state(path: Path, parts: Mapping[str, Any], progress: Progress, config:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     file = None
     try:
-        with temporary.open("wb") as stream:
-            file = _Recorded(stream)
+        with _Recorded(io.FileIO(temporary, "w")) as file:
             torch.save(state, file)
-            stream.flush()
-            os.fsync(stream.fileno())
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     # torch's writer makes a RuntimeError of its own of what the disk says
     except (OSError, RuntimeError) as error:
@@ -68,22 +68,17 @@ def save_state(path: Path, parts: Mapping[str, Any], progress: Progress, config:
         temporary.unlink(missing_ok=True)
 
 
-class _Recorded:
+class _Recorded(io.BufferedWriter):
     """A file that remembers why it could not be written."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.error: OSError | None = None
+    error: OSError | None = None
 
     def write(self, content: Any) -> int:
         try:
-            return self._stream.write(content)
+            return super().write(content)
         except OSError as error:
             self.error = error
             raise
-
-    def flush(self) -> None:
-        self._stream.flush()
 
 
 def remove_unfinished(path: Path) -> None:

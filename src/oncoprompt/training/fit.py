@@ -124,7 +124,9 @@ class _Run:
         try:
             self.stepper.load_state_dict(state)
         except RuntimeError as error:
-            raise InputError(f"Training state '{path}' does not fit the model: {error}") from error
+            raise InputError(
+                f"Training state '{path}' does not fit the model. Resume with the configuration of that run."
+            ) from error
         self.average.load(state["average"])
         self.progress = Progress(**state["progress"])
 
