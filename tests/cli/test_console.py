@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel as nib
 import pytest
 
 from cli.shell import done, start, write_labels
+from training.cases import write_ball
 
 linux = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 CONSOLES = (
@@ -228,3 +230,18 @@ def test_paths_with_spaces_letters_dots_and_links_are_paths(tmp_path: Path) -> N
     code, _, err = done(start(*arguments, "--profile", "brats2023-gli", "--json", "link/ü s.json", cwd=tmp_path))
     assert (code, err) == (0, "")
     assert (folder / "ü s.json").is_file()
+
+
+def test_segment_writes_its_result_and_tells_its_doubts_on_a_console_without_the_letters_of_its_path(tmp_path) -> None:
+    """With the bundled network: a click outside the box is told, in JSON as well, and the label map is whole."""
+    folder = tmp_path / "Иван"
+    write_ball(folder, "P1")
+    prompts = ["--box", "16", "30", "16", "32", "14", "30", "--click", "12", "24", "20"]
+    arguments = ["segment", "-i", folder / "P1", "-o", folder / "seg.nii.gz", *prompts, "--json"]
+    code, out, err = done(start(*arguments, env={"PYTHONIOENCODING": "cp1252"}))
+    assert code == 0
+    summary = json.loads(out)
+    assert summary["outputs"]["label_map"] == str(folder / "seg.nii.gz")
+    assert any("outside every box" in sentence for sentence in summary["warnings"])
+    assert "outside every box" in err
+    assert nib.load(folder / "seg.nii.gz").shape == (40, 48, 40)

@@ -80,6 +80,20 @@ def test_a_picture_has_no_air() -> None:
     assert PromptCheck(study).of([Click.at_voxel((1, 1, 0), grid)])[1] == []
 
 
+def test_in_a_scan_of_an_unknown_kind_air_is_a_guess_and_told() -> None:
+    study = head("scan")
+    assert "voxel [0, 0, 0] lies in air" in said(study, click(0, 0, 0))
+    assert "lies wholly in air" in said(study, box([0, 4], [0, 4], [0, 4]))
+
+
+def test_a_scan_in_hounsfield_units_is_a_ct_whatever_its_name() -> None:
+    """Fat, darker than a fifth of the brightest, is body there."""
+    image = np.full(SHAPE, -1000, np.float32)
+    image[4:36, 4:36, 4:36] = -80 + np.arange(32)
+    image[18:22, 18:22, 18:22] = 300
+    assert said(Study({"scan": image}, GRID), click(6, 6, 6)) == ""
+
+
 def test_a_box_wholly_in_air_is_refused() -> None:
     for study in (head(), head(stripped=True), head("ct")):
         with pytest.raises(InputError, match="lies wholly in air"):

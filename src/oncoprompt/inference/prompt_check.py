@@ -15,7 +15,7 @@ from oncoprompt.methods.interface import Prompt
 from oncoprompt.methods.tags.intensities import BRAIN, organ_in
 from oncoprompt.prompts import Anatomy, Box, Click, Text
 from oncoprompt.study import Study
-from oncoprompt.study.channels import COLOURS, GREY
+from oncoprompt.study.channels import CHANNELS, COLOURS, GREY
 from oncoprompt.study.foreground import foreground_mask
 
 NEAR_MM = 5.0
@@ -24,6 +24,7 @@ NEARLY_ALL = 0.95
 """Share of the scan, or of head or body, from which on a box is told to cover it all."""
 LEAST_ANATOMY = 0.5
 """Share of an anatomy mask that should lie in the scan."""
+_AIR_HU = -500.0
 _MRI_OF_BRAIN = frozenset({"t1n", "t1c", "t2w", "t2f"})
 
 
@@ -65,13 +66,23 @@ class PromptCheck:
         """Head or body (I, J, K) in any channel; everything in a picture."""
         inside = np.zeros(self.study.grid.shape, dtype=bool)
         for name, array in self.study.channels.items():
-            inside |= True if name in (*COLOURS, GREY) else foreground_mask(array, name)
+            # a scan in Hounsfield units whose name says nothing is a CT, too
+            kind = "ct" if name not in CHANNELS and array.min() < _AIR_HU else name
+            inside |= True if name in (*COLOURS, GREY) else foreground_mask(array, kind)
         return inside
+
+    @property
+    def _knows_air(self) -> bool:
+        """Whether air can be told for certain: in MRI and CT; in scans of unknown kinds it is a guess."""
+        return all(name in CHANNELS for name in self.study.channels)
 
     def _about_box(self, box: NDArray[np.int64]) -> list[str]:
         inside = self.foreground[_window(box)]
         if not inside.any() and self._in_air((box[:, 0] + box[:, 1]) // 2):
-            raise InputError(f"The box {box.tolist()} lies wholly in air. Check its voxel order and orientation.")
+            told = f"The box {box.tolist()} lies wholly in air. Check its voxel order and orientation."
+            if self._knows_air:
+                raise InputError(told)
+            return [told]
         covered = inside.size / self.foreground.size
         if covered >= NEARLY_ALL:
             what = f"{covered:.0%} of the scan"
@@ -87,12 +98,15 @@ class PromptCheck:
     def _about_click(self, voxel: NDArray[np.int64], positive: bool, boxes: Sequence[NDArray[np.int64]]) -> list[str]:
         where = f"The click at voxel {voxel.tolist()}"
         if self._in_air(voxel):
-            if positive:
-                raise InputError(
-                    f"{where} lies in air, outside head and body. Check the order of its numbers, which count from 0, "
-                    "and the orientation."
-                )
-            return [f"{where} lies in air, outside head and body, where there is nothing to leave out."]
+            if not positive:
+                return [f"{where} lies in air, outside head and body, where there is nothing to leave out."]
+            told = (
+                f"{where} lies in air, outside head and body. Check the order of its numbers, which count from 0, and "
+                "the orientation."
+            )
+            if self._knows_air:
+                raise InputError(told)
+            return [told]
         holding = [box for box in boxes if bool(np.all((voxel >= box[:, 0]) & (voxel < box[:, 1])))]
         if boxes and positive and not holding:
             return [f"{where} lies outside every box. Give a tumour there a box of its own, or draw its box larger."]
