@@ -92,6 +92,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
         ("segment -i {0} -o {0}/x.nii.gz --click 1", "--click"),
         ("segment -i {0} -o {0}/x.nii.gz --no-click 1 2 3.5", "--no-click"),
         ("segment -i {0} -o {0}/x.nii.gz --click nan 2 3", "--click"),
+        ("segment -i {0} -o {0}/x.nii.gz --click 1 2 3 --no-click 1,2,3", "--no-click 1 2 3 contradict"),
         ("segment -i {0} -o {0}/x.nii.gz --box 1 2 3 4 5", "--box"),
         ("segment -i {0} -o {0}/x.nii.gz --box 4 2 3 4 5 6", "--box"),
         ("segment -i {0} -o {0}/x.nii.gz --box 1 2 3 4 5 inf", "--box"),

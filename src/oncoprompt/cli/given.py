@@ -70,7 +70,7 @@ def check_model(name: str, words: bool = False, anatomy: bool = False) -> None:
         return
     if name not in MODELS:
         raise InputError(
-            f"--model: There is no model '{name}'. Known: {', '.join(MODELS)}, or the path of weights "
+            f"There is no model '{name}', which --model names. Known: {', '.join(MODELS)}, or the path of weights "
             f"({', '.join(WEIGHTS_ENDINGS)})."
         )
     if name in BOXED and (words or anatomy):

@@ -30,9 +30,13 @@ class Asked:
         """Raise `InputError` for numbers that fit no scan, empty words, and a mask that is not there."""
         if self.anatomy is not None:
             check_readable(self.anatomy, "--anatomy")
-        for option, texts in (("--click", self.clicks), ("--no-click", self.no_clicks)):
-            for text in texts:
-                whole_numbers(text, 2 if _count(text) == 2 else 3, option, "I J K")
+        clicked = {
+            option: {tuple(whole_numbers(text, 2 if _count(text) == 2 else 3, option, "I J K")) for text in texts}
+            for option, texts in (("--click", self.clicks), ("--no-click", self.no_clicks))
+        }
+        for voxel in clicked["--click"] & clicked["--no-click"]:
+            numbers = " ".join(map(str, voxel))
+            raise InputError(f"--click {numbers} and --no-click {numbers} contradict each other. Leave one out.")
         if not self.boxes and not self.words:
             return
         from oncoprompt.prompts import Box, Text
