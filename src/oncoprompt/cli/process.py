@@ -20,8 +20,13 @@ _BROKEN_PIPE = 13
 """SIGPIPE's number, by which shells know a program whose reader went away; Windows has no such name."""
 _PATIENCE_S = 2.0
 
+_AGAIN_S = 0.05
+
 _asked: list[tuple[int, float]] = []
 """The signal that asks this process to stop, and when it came."""
+
+_raised: list[bool] = []
+"""Whether `Stopped` has been raised for it."""
 
 
 class Stopped(BaseException):
@@ -71,6 +76,7 @@ def run(verb: Callable[[], int]) -> None:
 def check_stop() -> None:
     """Raise `Stopped` where a signal came whose exception a library has swallowed."""
     if _asked:
+        _raised.append(True)
         raise Stopped(_asked[0][0])
 
 
@@ -145,17 +151,26 @@ def _stopped_by_signals() -> Iterator[None]:
         return
     process = os.getpid()
 
-    def stop(number: int, _frame: FrameType | None) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         if os.getpid() != process:
             # a worker that was forked: its parent tells what happened
             os._exit(128 + number)
-        if _asked:
+        if not _asked:
+            _asked.append((number, time.monotonic()))
+        elif time.monotonic() - _asked[0][1] > _PATIENCE_S:
+            os._exit(128 + number)
+        else:
             # impatience must not interrupt the removal of what is half-written
-            if time.monotonic() - _asked[0][1] > _PATIENCE_S:
-                os._exit(128 + number)
             return
-        _asked.append((number, time.monotonic()))
-        raise Stopped(number)
+        again(number, frame)
+
+    def again(_number: int, frame: FrameType | None) -> None:
+        if _raised:
+            return
+        if _importing(frame) and hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+            return
+        check_stop()
 
     def ignored(report: Any) -> None:
         if not isinstance(report.exc_value, Stopped):
@@ -163,10 +178,24 @@ def _stopped_by_signals() -> Iterator[None]:
 
     hook, sys.unraisablehook = sys.unraisablehook, ignored
     before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    if hasattr(signal, "setitimer"):
+        before[signal.SIGALRM] = signal.signal(signal.SIGALRM, again)
     try:
         yield
     finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
         sys.unraisablehook = hook
         _asked.clear()
+        _raised.clear()
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported; libraries written in C++ abort the process where that fails half-way."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
