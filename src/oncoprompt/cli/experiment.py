@@ -206,9 +206,9 @@ def interaction(
     schema: Schema = None,
     synthetic: Synthetic = 0,
     seed: Seed = 0,
-    model: Annotated[
-        str, typer.Option("--model", callback=_known, help="Slice model to ask: a name or the path of weights.")
-    ] = ("medsam-compact"),
+    model: Annotated[str, typer.Option("--model", help="Slice model to ask: a name or the path of weights.")] = (
+        "medsam-compact"
+    ),
     region: Annotated[str, typer.Option(help="Region to annotate: WT, TC or ET.")] = "WT",
     channel: Annotated[str, typer.Option(help="Channel whose slices are shown, where a study has several.")] = "t2f",
     goal: Annotated[float, typer.Option(help="Dice to reach.")] = 0.9,
