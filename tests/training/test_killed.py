@@ -73,7 +73,9 @@ def small_files():
 def test_a_state_that_does_not_fit_on_the_disk_leaves_the_one_before(tmp_path):
     path = tmp_path / "state.pt"
     save_state(path, {"model": {"weight": torch.ones(10_000)}}, Progress(step=1), {})
-    refused = pytest.raises(TrainingError, match=r"Cannot write '.*state\.pt': .* make room on the disk, then resume")
+    refused = pytest.raises(
+        TrainingError, match=r"Cannot write '.*state\.pt': No space left on the disk\. .* then resume"
+    )
     with refused, small_files():
         save_state(path, {"model": {"weight": torch.zeros(10_000)}}, Progress(step=2), {})
     state = load_state(path)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from oncoprompt.errors import InputError
 
 SEVERAL = ("--box", "--click", "--no-click")
-_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?,?")
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?(e[-+]?\d+)?|\.\d+|nan|inf),?", re.IGNORECASE)
 
 
 def gathered(arguments: Sequence[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 import itertools
 import logging
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -10,9 +12,11 @@ from typing import Any
 
 import typer
 
-from oncoprompt.errors import InputError, OncoPromptError, WeightsError
+from oncoprompt.cli.process import BAD_INPUT, Stopped, check_stop, complain, write_out
+from oncoprompt.cli.process import FAILED as UNEXPECTED
+from oncoprompt.errors import InputError, OncoPromptError, WeightsError, in_shell, reason_of
 
-UNEXPECTED, BAD_INPUT, NO_WEIGHTS = 1, 2, 3
+NO_WEIGHTS = 3
 _LEVELS = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
 
 
@@ -25,6 +29,7 @@ class Talk:
     @contextmanager
     def step(self, doing: str) -> Iterator[None]:
         """Show what is being done while it is, on a terminal; as a line of the log elsewhere with -v."""
+        check_stop()
         logging.getLogger("oncoprompt.cli").info(doing)
         if self.level < 0 or not sys.stderr.isatty():
             yield
@@ -43,7 +48,12 @@ class Talk:
         log = logging.getLogger("oncoprompt.cli")
         texts = (f"{doing} {n} of {total}" for n in itertools.count(1))
         if self.level < 0 or not sys.stderr.isatty():
-            yield lambda: log.info(next(texts))
+
+            def note() -> None:
+                check_stop()
+                log.info(next(texts))
+
+            yield note
             return
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -55,6 +65,7 @@ class Talk:
             task = bar.add_task(doing, total=total, completed=-1)
 
             def begin() -> None:
+                check_stop()
                 text = next(texts)
                 log.info(text)
                 bar.update(task, advance=1, description=text)
@@ -67,10 +78,13 @@ class Talk:
         try:
             with _logging_to_stderr(_LEVELS[self.level]):
                 yield
+        except KeyboardInterrupt as error:
+            raise Stopped(signal.SIGINT) from error
         except OncoPromptError as error:
-            raise self._told(error, str(error), _code(error)) from error
+            raise self._told(error, in_shell(error), _code(error)) from error
         except OSError as error:
-            raise self._told(error, f"{error.strerror or error}: '{error.filename}'.", BAD_INPUT) from error
+            where = "" if error.filename is None else f": '{os.fsdecode(error.filename)}'"
+            raise self._told(error, f"{reason_of(error)}{where}.", BAD_INPUT) from error
         except MemoryError as error:
             raise self._told(error, "Not enough memory. Give a smaller box.", UNEXPECTED) from error
         except Exception as error:
@@ -78,16 +92,24 @@ class Talk:
             raise self._told(error, f"Unexpected {type(error).__name__}: {error}.{hint}", UNEXPECTED) from error
 
     def _told(self, error: Exception, sentence: str, code: int) -> typer.Exit:
+        # a library may make an error of its own of being stopped
+        check_stop()
         if self.level >= 2:
             traceback.print_exception(error)
-        typer.echo(f"oncoprompt: {' '.join(sentence.split())}", err=True)
+        complain(sentence)
         return typer.Exit(code)
+
+
+class _Handler(logging.Handler):
+    """Writes records on standard error as sentences."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(record.getMessage())
 
 
 @contextmanager
 def _logging_to_stderr(level: int) -> Iterator[None]:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("oncoprompt: %(message)s"))
+    handler = _Handler()
     logger = logging.getLogger("oncoprompt")
     before = logger.level
     logger.addHandler(handler)
@@ -101,14 +123,14 @@ def _logging_to_stderr(level: int) -> Iterator[None]:
 
 def say(text: str) -> None:
     """Write a result on standard output."""
-    typer.echo(text)
+    write_out(text)
 
 
 def say_json(content: Mapping[str, Any]) -> None:
     """Write a result as JSON on standard output."""
     import json
 
-    typer.echo(json.dumps(content, indent=2))
+    write_out(json.dumps(content, indent=2))
 
 
 def _code(error: OncoPromptError) -> int:

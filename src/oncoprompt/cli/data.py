@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oncoprompt.cli.console import BAD_INPUT, Talk, say
+from oncoprompt.cli.console import Talk, say
+from oncoprompt.cli.given import check_if_there, check_readable, check_schema
 from oncoprompt.cli.options import Quiet, Verbose
+from oncoprompt.cli.process import BAD_INPUT
 from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def list_cases(
 ) -> None:
     """List the cases of a data set: patient, channels, label map and the schema its numbers are in."""
     with Talk(quiet, verbose).errors_told():
+        check_readable(data, "DATA")
+        check_schema(schema)
         from oncoprompt.cohort import read_cohort
 
         cohort = read_cohort(data, layout, schema)
@@ -71,6 +75,8 @@ def check(
     """Read every file of a data set and tell what is wrong, a line a problem, to the end."""
     talk = Talk(quiet, verbose)
     with talk.errors_told():
+        check_readable(data, "DATA")
+        check_schema(schema)
         from oncoprompt.cohort import read_cohort
         from oncoprompt.cohort.check import check_cohort
 
@@ -111,6 +117,8 @@ def split(
     The same seed gives the same split on every machine, in whatever order the files are listed.
     """
     with Talk(quiet, verbose).errors_told():
+        check_readable(data, "DATA")
+        check_schema(schema)
         from oncoprompt.cohort import folds, read_cohort, split_cohort
 
         cohort = read_cohort(data, layout, schema)
@@ -133,6 +141,7 @@ def _read_split(path: Path | None) -> tuple[Split | None, list[Problem]]:
 
     if path is None:
         return None, []
+    check_if_there(path, "--split", folder=False)
     try:
         return Split.read(path), []
     except InputError as error:

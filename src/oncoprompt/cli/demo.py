@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oncoprompt.cli.case_files import write_case
+from oncoprompt.cli.case_files import check_room_for_cases, write_case
 from oncoprompt.cli.console import Talk, say
+from oncoprompt.cli.given import check_device, check_model
 from oncoprompt.cli.options import DEFAULT_MODEL, Device, Model, Quiet, Verbose
 from oncoprompt.cli.prompting import described
 from oncoprompt.errors import InputError
@@ -41,6 +42,11 @@ def demo(
     """Make a synthetic study, segment it with one box whose sides are off by up to 10 %, and compare with the truth."""
     talk = Talk(quiet, verbose)
     with talk.errors_told():
+        check_model(model)
+        check_device(device)
+        if out.exists() and not out.is_dir():
+            raise InputError(f"--output '{out}' is a file; give a folder.")
+        check_room_for_cases(out, 1)
         table, seconds = run(out, seed, family, model, device, talk)
         if not quiet:
             say(f"{table}\nin {seconds:.0f} s: {out}/montage.png, segmentation.nii.gz, table.md, summary.json")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oncoprompt.cli.console import Talk, say
+from oncoprompt.cli.given import about, check_readable, check_schema
 from oncoprompt.cli.options import Quiet, Verbose
 from oncoprompt.errors import InputError
 
@@ -77,7 +78,12 @@ class Request:
     jobs: int = 1
 
     def check(self) -> None:
-        """Raise InputError for an output that cannot be written or a folder that is not there."""
+        """Raise InputError for an output that cannot be written, an input that is not there, or an unknown schema."""
+        from oncoprompt.study.disk import check_room
+
+        for flag, given in (("--truth", self.truth), ("--prediction", self.prediction), ("--compare", self.compare)):
+            if given is not None:
+                check_readable(given, flag)
         for option, path, ending in (("--json", self.json_file, ".json"), ("--html", self.html_file, ".html")):
             if path is None:
                 continue
@@ -85,20 +91,24 @@ class Request:
                 raise InputError(f"{option} '{path.name}' must end in {ending}.")
             if path.is_dir() or not path.resolve().parent.is_dir():
                 raise InputError(f"{option} '{path}' cannot be written: give a file in a folder that exists.")
+            with about(option):
+                check_room(path, 0)
         if self.truth_images is not None and not self.truth_images.is_dir():
             raise InputError(f"--truth-images '{self.truth_images}' is no folder.")
         if self.truth_images is not None and self.html_file is None:
             raise InputError("--truth-images is for the pictures of --html FILE; give both.")
+        check_schema(self.schema)
 
 
 def run(request: Request, talk: Talk) -> None:
     """Pair, score, write and tell. Nothing is scored before the request has been checked."""
+    request.check()
     from oncoprompt.evaluation.pairing import pair_label_maps
     from oncoprompt.evaluation.profiles import profile
     from oncoprompt.report.evaluation_summary import comparison_table, mean_table
 
-    request.check()
-    rules = profile(request.profile)
+    with about("--profile"):
+        rules = profile(request.profile)
     pairing = pair_label_maps(request.truth, request.prediction)
     others = None if request.compare is None else pair_label_maps(request.truth, request.compare)
     scores = _score(pairing, rules, request, talk)

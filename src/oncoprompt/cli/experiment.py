@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oncoprompt.cli.experiment_run import Asked, command_of
+from oncoprompt.cli.given import check_model
 from oncoprompt.cli.options import DEFAULT_MODEL, Quiet, Verbose
+from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
     from oncoprompt.cli.experiment_run import Begin
@@ -30,7 +32,20 @@ Data = Annotated[Path | None, typer.Option("--data", help="Data set of labelled 
 Schema = Annotated[str | None, typer.Option(help="Label schema of the label maps, such as brats2021.")]
 Synthetic = Annotated[int, typer.Option(min=0, help="Score so many synthetic studies, too.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of synthetic studies and of everything that is drawn.")]
-ModelName = Annotated[str, typer.Option("--model", help="Model to ask: a name or the path of weights.")]
+
+
+def _known(name: str) -> str:
+    """The name of a model, as the parser should tell where there is none of that name."""
+    try:
+        check_model(name)
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from error
+    return name
+
+
+ModelName = Annotated[
+    str, typer.Option("--model", callback=_known, help="Model to ask: a name or the path of weights.")
+]
 Network = Annotated[str, typer.Option("--model", help="Network to train; its weights are not used.")]
 Minutes = Annotated[float, typer.Option(min=0.01, help="Minutes of training for each.")]
 Items = Annotated[int, typer.Option(min=1, help="Synthetic items that all are trained on, drawn once.")]
@@ -245,9 +260,9 @@ def fair_comparison(
     synthetic: Synthetic = 0,
     synthetic_ct: Annotated[int, typer.Option(min=0, help="Score so many synthetic abdomens, too.")] = 0,
     seed: Seed = 0,
-    model: Annotated[str, typer.Option("--model", help="Model of words, clicks and anatomy: a name or weights.")] = (
-        "tags-compact"
-    ),
+    model: Annotated[
+        str, typer.Option("--model", callback=_known, help="Model of words, clicks and anatomy: a name or weights.")
+    ] = ("tags-compact"),
     reference: Annotated[str, typer.Option(help="Model of boxes and clicks to print beside it.")] = DEFAULT_MODEL,
     train_minutes: Annotated[
         float, typer.Option(min=0.0, help="Train a DynUNet with clicks and anatomy as inputs so long; 0: leave it out.")

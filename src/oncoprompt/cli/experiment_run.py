@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from oncoprompt.cli.console import Talk, say
+from oncoprompt.cli.given import check_readable, check_schema
 from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class Asked:
         """Find the cases, run the experiment, write what it found and tell it; errors become exit codes."""
 
         def find() -> list[Case]:
+            if self.data is not None:
+                check_readable(self.data, "--data")
+            check_schema(self.schema)
             from oncoprompt.experiments.cases import cases_of
 
             return cases_of(self.data, self.schema, self.synthetic, self.seed)

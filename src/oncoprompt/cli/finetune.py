@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oncoprompt.cli.console import Talk, say
+from oncoprompt.cli.given import check_model, check_readable, check_schema
 from oncoprompt.cli.options import DEFAULT_MODEL, Quiet, Verbose
 from oncoprompt.errors import InputError
 from oncoprompt.training.process_settings import prepare_process
@@ -42,12 +43,15 @@ def finetune(
     talk = Talk(quiet, max(1, verbose))
     prepare_process()
     with talk.errors_told():
+        if not minutes > 0 or minutes == float("inf"):
+            raise InputError(f"--minutes is {minutes:g}; give a positive number.")
+        check_readable(data, "--data", folder=True)
+        check_model(model)
+        check_schema(schema)
         from oncoprompt.methods.registry import load_model
         from oncoprompt.training.finetune import FinetuneConfig, check
         from oncoprompt.training.finetune import finetune as run
 
-        if minutes <= 0:
-            raise InputError(f"--minutes is {minutes:g}; give a positive number.")
         config = FinetuneConfig(model=model, minutes=minutes, steps=steps, seed=seed)
         check(out, config, resume)
         files, cases = _read(data, schema, talk)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oncoprompt.cli.case_files import write_case
+from oncoprompt.cli.case_files import check_room_for_cases, write_case
 from oncoprompt.cli.console import Talk, say
+from oncoprompt.cli.given import check_readable, check_schema
 from oncoprompt.cli.options import Quiet, Verbose
 from oncoprompt.errors import InputError
 
@@ -44,6 +45,9 @@ def mix(
             raise InputError(f"Output '{out}' is a file; give a folder.")
         if out.resolve() == dataset.resolve():
             raise InputError(f"Output '{out}' is the data set itself; give another folder, or cases would mix twice.")
+        check_readable(dataset, "DATASET", folder=True)
+        check_schema(schema)
+        check_room_for_cases(out, number)
         from oncoprompt.mixing.store import FieldStore
 
         store = FieldStore(out / "fields")

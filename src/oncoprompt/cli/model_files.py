@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oncoprompt.cli.console import Talk, say, say_json
+from oncoprompt.cli.given import check_if_there
 from oncoprompt.cli.options import AsJson, Quiet, Verbose
 from oncoprompt.errors import InputError
 
@@ -36,6 +37,7 @@ Weights = Annotated[
 def verify(weights: Weights, as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = 0) -> None:
     """Say what a file of weights is, by its content, and whether it loads."""
     with Talk(quiet, verbose).errors_told():
+        check_if_there(weights, "WEIGHTS")
         found = verified(weights)
         if as_json:
             say_json(found)
@@ -52,6 +54,7 @@ def convert(
 ) -> None:
     """Write SAM or MedSAM weights in another layout; wrappers and prefixes of training programs are taken off."""
     with Talk(quiet, verbose).errors_told():
+        check_if_there(weights, "WEIGHTS")
         told = converted(weights, output, layout)
         if not quiet:
             say(f"{told}\n{output} ({layout} layout)")
@@ -66,6 +69,8 @@ def join_ct(
 ) -> None:
     """Put the layers that a run of tags-compact trained on CT alone beside its weights for MRI."""
     with Talk(quiet, verbose).errors_told():
+        check_if_there(mri, "MRI", folder=False)
+        check_if_there(ct, "CT", folder=False)
         from oncoprompt.training.join_ct import join_ct as joined
 
         path = joined(mri, ct, output)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oncoprompt.cli.arguments import whole_numbers
+from oncoprompt.cli.given import about, check_readable
 from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,6 +26,36 @@ class Asked:
     words: Sequence[str] = ()
     anatomy: Path | None = None
 
+    def check(self) -> None:
+        """Raise `InputError` for numbers that fit no scan, empty words, and a mask that is not there."""
+        if self.anatomy is not None:
+            check_readable(self.anatomy, "--anatomy")
+        clicked = {
+            option: {tuple(whole_numbers(text, 2 if _count(text) == 2 else 3, option, "I J K")) for text in texts}
+            for option, texts in (("--click", self.clicks), ("--no-click", self.no_clicks))
+        }
+        for voxel in clicked["--click"] & clicked["--no-click"]:
+            numbers = " ".join(map(str, voxel))
+            raise InputError(f"--click {numbers} and --no-click {numbers} contradict each other. Leave one out.")
+        if not self.boxes and not self.words:
+            return
+        from oncoprompt.prompts import Box, Text
+
+        for text in self.boxes:
+            if _count(text) not in (4, 6):
+                raise InputError(
+                    "--box takes 6 whole numbers, I0 I1 J0 J1 K0 K1; in a picture --box takes 4 whole numbers, "
+                    f"X0 Y0 X1 Y1. Found: '{text}'."
+                )
+            if _count(text) == 4:
+                whole_numbers(text, 4, "--box", "X0 Y0 X1 Y1")
+            else:
+                with about("--box"):
+                    Box.check(_six(text))
+        for words in self.words:
+            with about("--text"):
+                Text(words)
+
     def prompts(self, grid: Grid) -> list[Prompt]:
         """Prompts on the grid of the study; raises `InputError` as `drawn` does, and for words that are empty."""
         from oncoprompt.prompts import Text
@@ -40,12 +71,15 @@ class Asked:
 
         found: list[Prompt] = []
         for text in self.boxes:
-            found.append(Box.from_voxels(_box(text, grid), grid))
+            with about("--box"):
+                found.append(Box.from_voxels(_box(text, grid), grid))
         for option, texts, positive in (("--click", self.clicks, True), ("--no-click", self.no_clicks, False)):
             for text in texts:
-                found.append(Click.at_voxel(_voxel(text, option, grid), grid, positive=positive))
+                with about(option):
+                    found.append(Click.at_voxel(_voxel(text, option, grid), grid, positive=positive))
         if self.anatomy is not None:
-            found.append(Anatomy.read(self.anatomy))
+            with about("--anatomy"):
+                found.append(Anatomy.read(self.anatomy))
         return found
 
 
@@ -55,14 +89,18 @@ def _box(text: str, grid: Grid) -> list[list[int]]:
 
     axis = thin_axis(grid)
     if axis is None or _count(text) == 6:
-        i0, i1, j0, j1, k0, k1 = whole_numbers(text, 6, "--box", "I0 I1 J0 J1 K0 K1")
-        return [[i0, i1], [j0, j1], [k0, k1]]
+        return _six(text)
     x0, y0, x1, y1 = whole_numbers(text, 4, "--box", "X0 Y0 X1 Y1")
     if x1 <= x0 or y1 <= y0:
         raise InputError(f"The box {text} is inverted or empty. Give X0 Y0 X1 Y1 with X0 < X1 and Y0 < Y1.")
     ranges = [[x0, x1], [y0, y1]]
     ranges.insert(axis, [0, 1])
     return ranges
+
+
+def _six(text: str) -> list[list[int]]:
+    i0, i1, j0, j1, k0, k1 = whole_numbers(text, 6, "--box", "I0 I1 J0 J1 K0 K1")
+    return [[i0, i1], [j0, j1], [k0, k1]]
 
 
 def _voxel(text: str, option: str, grid: Grid) -> list[int]:

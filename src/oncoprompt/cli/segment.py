@@ -12,6 +12,7 @@ import typer
 
 from oncoprompt.cli import segment_kinds, segment_targets
 from oncoprompt.cli.console import Talk, say, say_json
+from oncoprompt.cli.given import about
 from oncoprompt.cli.options import DEFAULT_MODEL, AsJson, Device, Model, Quiet, Verbose
 from oncoprompt.cli.outputs import Outputs
 from oncoprompt.cli.prompting import Asked, described
@@ -49,11 +50,12 @@ def segment(
         list[str] | None,
         typer.Option(
             metavar="I0 I1 J0 J1 K0 K1",
-            help="Box around a target in half-open voxel ranges, X0 Y0 X1 Y1 in pictures; repeatable.",
+            help="Box around a target in half-open voxel ranges, X0 Y0 X1 Y1 in pictures; repeatable. Voxels count "
+            "from 0; ITK-SNAP counts from 1.",
         ),
     ] = None,
     click: Annotated[
-        list[str] | None, typer.Option(metavar="I J K", help="Voxel inside the tumour; repeatable.")
+        list[str] | None, typer.Option(metavar="I J K", help="Voxel inside the tumour, counted from 0; repeatable.")
     ] = None,
     no_click: Annotated[
         list[str] | None, typer.Option(metavar="I J K", help="Voxel outside the tumour; repeatable.")
@@ -114,11 +116,13 @@ def segment(
         options = SliceOptions(plane, on, window, propagate)
         source = source_of(study, channel or [])
         request = Request(source, asked, out, overlay, model, schema, device, probabilities, options)
+        request.check()
         answer, told = run, _told
         if _is_slice_model(model):
             answer, told = segment_targets.run, segment_targets.told
         elif len(asked.words) > 1:
             answer, told = segment_kinds.run, segment_kinds.told
+        request.check_ready()
         summary = answer(request, talk)
         if as_json:
             say_json(summary)
@@ -136,19 +140,19 @@ def run(request: Request, talk: Talk) -> dict[str, Any]:
     """Read, segment and write; returns the summary. Nothing is computed before the request has been checked."""
     from oncoprompt.report.summary import summarise
     from oncoprompt.study import Study, schemas
-    from oncoprompt.study.regions import check_told, usual_schema
+    from oncoprompt.study.regions import check_told, told_regions, usual_schema
 
     began = time.perf_counter()
-    if request.schema is not None:
-        schemas.get(request.schema)
     request.check_no_slice_options()
     with talk.step("Reading the study"):
         study = Study.read(request.source)
     schema = request.schema or usual_schema(study.channels)
-    check_told(schemas.get(schema), study.channels)
+    with about("--schema"):
+        check_told(schemas.get(schema), study.channels)
     prompts = request.asked.prompts(study.grid)
     outputs = Outputs.planned(request.out, study.name, request.overlay)
     outputs.check_apart(request.files_read)
+    request.check_room(outputs.label_map, study.grid, len(told_regions(study.channels)))
     with talk.step(f"Loading {request.model}"):
         from oncoprompt.inference import Session
 

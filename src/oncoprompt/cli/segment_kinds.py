@@ -30,6 +30,7 @@ def run(request: Request, talk: Talk) -> dict[str, Any]:
     prompts = request.asked.drawn(study.grid)
     outputs = Outputs.planned(request.out, study.name, request.overlay)
     outputs.check_apart(request.files_read)
+    request.check_room(outputs.label_map, study.grid, len(request.asked.words))
     with talk.step(f"Loading {request.model}"):
         from oncoprompt.inference import Session
 

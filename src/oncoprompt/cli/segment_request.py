@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from oncoprompt.cli.given import about, check_device, check_model, check_readable, check_schema
 from oncoprompt.cli.prompting import Asked
 from oncoprompt.errors import InputError
+
+if TYPE_CHECKING:
+    from oncoprompt.geometry import Grid
+
+_COMPRESSION = 100
+"""Label maps and probabilities become much smaller; a disk that is refused would not have held them."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,48 @@ class Request:
     def files_read(self) -> list[Path]:
         """The scans, and the mask of the anatomy."""
         return self.scans if self.asked.anatomy is None else [*self.scans, self.asked.anatomy]
+
+    def check(self) -> None:
+        """Raise `InputError` for what can be refused before torch is imported and a scan is read."""
+        if isinstance(self.source, dict):
+            for name, file in self.source.items():
+                check_readable(file, f"--channel {name}")
+        else:
+            check_readable(self.source, "--input")
+        self.asked.check()
+        check_model(self.model, bool(self.asked.words), self.asked.anatomy is not None)
+        check_device(self.device)
+        check_schema(self.schema)
+        if self.overlay is not None and self.overlay.suffix.lower() != ".png":
+            raise InputError(f"--overlay '{self.overlay.name}' must end in .png.")
+        files = [self.out] if self.out.suffix.lower() in (".nii", ".gz", ".png") else []
+        for flag, path in (*(("--output", file) for file in files), ("--overlay", self.overlay)):
+            if path is not None and not os.path.isdir(path.absolute().parent):
+                raise InputError(f"{flag}: Folder '{path.parent}' does not exist; make it first.")
+        from oncoprompt.study.disk import check_room
+
+        for flag, place in (("--output", self.out), ("--overlay", self.overlay)):
+            if place is not None:
+                with about(flag):
+                    check_room(place, 0)
+
+    def check_ready(self) -> None:
+        """Raise `InputError` or `WeightsError` for a device or weights that are not there, before a scan is read."""
+        from oncoprompt.inference.device import device_named
+        from oncoprompt.methods.registry import check_weights
+
+        with about("--device"):
+            device_named(self.device)
+        with about("--model"):
+            check_weights(self.model)
+
+    def check_room(self, label_map: Path, grid: Grid, maps: int) -> None:
+        """Raise `InputError` where the disk has no room for the label map and so many probability maps."""
+        from oncoprompt.study.disk import check_room
+
+        compressed = label_map.suffix.lower() != ".nii"
+        voxels = prod(grid.shape) * (1 + 4 * maps * self.probabilities)
+        check_room(label_map, voxels // _COMPRESSION if compressed else voxels)
 
     def check_no_slice_options(self) -> None:
         """Raise `InputError` for options of models of slices, which the model asked for does not have."""

@@ -33,6 +33,7 @@ def run(request: Request, talk: Talk) -> dict[str, Any]:
         study = Study.read(request.source, unnamed=_UNNAMED)
     prompts = request.asked.prompts(study.grid)
     outputs = _outputs(request, study)
+    request.check_room(outputs.label_map, study.grid, max(1, len(request.asked.boxes)))
     with talk.step(f"Loading {request.model}"):
         from oncoprompt.inference import SliceSession
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oncoprompt.cli.case_files import write_case
+from oncoprompt.cli.case_files import check_room_for_cases, write_case
 from oncoprompt.cli.console import Talk, say
+from oncoprompt.cli.given import check_readable
 from oncoprompt.cli.options import Quiet, Verbose
 from oncoprompt.errors import InputError
 
@@ -46,6 +47,10 @@ def synthesize(
     with talk.errors_told():
         if out.exists() and not out.is_dir():
             raise InputError(f"Output '{out}' is a file; give a folder.")
+        for flag, path, folder in (("--anatomy", anatomy, None), ("--replay", replay, False)):
+            if path is not None:
+                check_readable(path, flag, folder)
+        check_room_for_cases(out, number)
         if replay is not None:
             if number > 1 or seed or family is not None or whole_head:
                 raise InputError(

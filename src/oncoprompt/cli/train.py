@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from oncoprompt.cli.console import Talk, say
+from oncoprompt.cli.given import check_readable
 from oncoprompt.cli.options import Quiet, Verbose
 from oncoprompt.errors import InputError
 from oncoprompt.training.process_settings import prepare_process
@@ -28,6 +29,9 @@ def train(
     talk = Talk(quiet, max(1, verbose))
     prepare_process()
     with talk.errors_told():
+        check_readable(config, "--config", folder=False)
+        if out.exists() and not out.is_dir():
+            raise InputError(f"--output '{out}' is a file; give a folder.")
         from oncoprompt.cli.validation import validator
         from oncoprompt.training.adapted import adapt
         from oncoprompt.training.config import TrainingConfig
@@ -36,8 +40,6 @@ def train(
         from oncoprompt.training.processes import is_first
         from oncoprompt.training.recipe import build
 
-        if out.exists() and not out.is_dir():
-            raise InputError(f"Output '{out}' is a file; give a folder.")
         settings = TrainingConfig.read(config)
         validate = validator(settings)
         with talk.step("Building the network"):

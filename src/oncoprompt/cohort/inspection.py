@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from oncoprompt.cohort.case import Case
 from oncoprompt.cohort.cohort import Problem
-from oncoprompt.errors import InputError
+from oncoprompt.errors import InputError, in_shell
 from oncoprompt.geometry import Grid
 from oncoprompt.study.schemas import UnnamedSchemaError
 from oncoprompt.study.volume import Volume, read_volume
@@ -86,7 +86,7 @@ def _of_label_map(case: Case, grids: dict[Path, Grid]) -> Iterator[Problem]:
     try:
         labels = case.labels()
     except UnnamedSchemaError as error:
-        yield Problem(case.name, "no label schema", f"{case.label_map.name}: {error}")
+        yield Problem(case.name, "no label schema", f"{case.label_map.name}: {in_shell(error)}")
     except (InputError, OSError) as error:
         yield _of_unusable(case, case.label_map, error)
     else:
@@ -101,7 +101,7 @@ def _of_unusable(case: Case, label_map: Path, error: Exception) -> Problem:
     except (InputError, OSError) as unreadable:
         return Problem(case.name, "unreadable file", str(unreadable))
     hint = " If it is in another schema, name that with --schema." if case.schema is not None else ""
-    return Problem(case.name, "labels", f"{label_map.name}: {error}{hint}")
+    return Problem(case.name, "labels", f"{label_map.name}: {in_shell(error)}{hint}")
 
 
 def _of_grids(case: Case, grids: dict[Path, Grid]) -> Iterator[Problem]:

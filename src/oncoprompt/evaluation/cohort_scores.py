@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from multiprocessing import get_context
 import numpy as np
 from numpy.typing import NDArray
 
-from oncoprompt.errors import InputError
+from oncoprompt.errors import InputError, in_shell
 from oncoprompt.evaluation.lesionwise import TOLERANCES_MM, LesionWiseScores, missing_case, score_case
 from oncoprompt.evaluation.pair_reading import read_pair
 from oncoprompt.evaluation.pairing import Pair, Pairing
@@ -134,8 +135,18 @@ def _mapped(
         yield from told(map(score, pairs))
         return
     # Processes start afresh: a fork of a process with threads, such as that of a progress bar, may never end.
-    with ProcessPoolExecutor(min(jobs, len(pairs)), mp_context=get_context("spawn")) as pool:
-        yield from told(pool.map(score, pairs))
+    with ProcessPoolExecutor(min(jobs, len(pairs)), get_context("spawn"), _left_to_the_parent) as pool:
+        try:
+            yield from told(pool.map(score, pairs))
+        except BaseException:
+            # nobody waits any more for the cases that have not begun
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _left_to_the_parent() -> None:
+    """Let Ctrl-C, which reaches all processes of a terminal, be dealt with by the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _scored(pair: Pair, profile: Profile, schema: str | None) -> CaseScores | str:
@@ -143,7 +154,7 @@ def _scored(pair: Pair, profile: Profile, schema: str | None) -> CaseScores | st
     try:
         read = read_pair(pair, profile, schema)
     except (InputError, OSError) as error:
-        return f"The truth cannot be used: {error}"
+        return f"The truth cannot be used: {in_shell(error)}"
     truth = read.truth
     if read.prediction is None:
         scores = missing_case(truth.labels, truth.grid.spacing_mm, profile)

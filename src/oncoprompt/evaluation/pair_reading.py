@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from oncoprompt.errors import InputError
+from oncoprompt.errors import InputError, in_shell
 from oncoprompt.evaluation.pairing import Pair
 from oncoprompt.evaluation.profiles import Profile
 from oncoprompt.geometry import Grid
@@ -44,7 +44,7 @@ def read_pair(pair: Pair, profile: Profile, schema: str | None = None) -> ReadPa
     try:
         prediction = _read(pair.prediction, profile, schema)
     except (InputError, OSError) as error:
-        return ReadPair(truth, None, f"The prediction cannot be used: {error}")
+        return ReadPair(truth, None, f"The prediction cannot be used: {in_shell(error)}")
     if not prediction.grid.matches(truth.grid):
         return ReadPair(truth, None, _difference(prediction.grid, truth.grid))
     return ReadPair(truth, prediction)
@@ -59,7 +59,7 @@ def _read(path: Path, profile: Profile, schema: str | None) -> LabelMap:
             found = read_label_map(path, schema or own)
         except InputError as error:
             hint = "" if schema else " If it is in another numbering, name it with --schema."
-            raise InputError(f"'{path.name}': {error}{hint}") from error
+            raise InputError(f"'{path.name}': {in_shell(error)}{hint}") from error
     return LabelMap(convert(found.labels, found.schema, own), found.grid, own)
 
 

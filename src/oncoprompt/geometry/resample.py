@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
-from torch.nn.functional import grid_sample
 
 from oncoprompt.errors import InputError
 from oncoprompt.geometry.grid import Grid
+
+if TYPE_CHECKING:
+    import torch
 
 ANTI_ALIAS_ABOVE = 1.3
 """Target step over source step from which linear interpolation averages over the step."""
@@ -107,6 +108,9 @@ def _nearest(array: NDArray[Any], axes: list[_AxisMap]) -> NDArray[Any]:
 
 def _linear(array: NDArray[Any], axes: list[_AxisMap]) -> NDArray[Any]:
     """Three small matrix products, the axis that shrinks most first."""
+    # Imported where it is used: reading a study and refusing a bad option must not wait for torch.
+    import torch
+
     weights, firsts, lasts = zip(*(axis.weights() for axis in axes), strict=True)
     crop = tuple(slice(first, last) for first, last in zip(firsts, lasts, strict=True))
     result = torch.from_numpy(np.array(array[crop], dtype=np.float32, order="C"))
@@ -116,6 +120,8 @@ def _linear(array: NDArray[Any], axes: list[_AxisMap]) -> NDArray[Any]:
 
 
 def _apply(weights: torch.Tensor, values: torch.Tensor, axis: int) -> torch.Tensor:
+    import torch
+
     size, columns = weights.shape
     if size == columns and torch.equal(weights, torch.eye(size)):
         return values
@@ -170,6 +176,9 @@ def _gather(volume: NDArray[Any], points: NDArray[np.float64]) -> NDArray[Any]:
 
 
 def _sample(volume: NDArray[Any], points: NDArray[np.float64]) -> NDArray[Any]:
+    import torch
+    from torch.nn.functional import grid_sample
+
     scale = 2.0 / np.maximum(np.asarray(volume.shape, dtype=np.float64) - 1.0, 1.0)
     normalised = torch.from_numpy((points * scale - 1.0)[..., ::-1].astype(np.float32))
     values = torch.from_numpy(volume)[None, None]

@@ -22,4 +22,7 @@ def device_named(name: str) -> torch.device:
         raise InputError(f"There is no device '{name}'. Use auto, cpu or cuda.") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"Device '{name}' is not on this machine. Use auto or cpu.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        last = torch.cuda.device_count() - 1
+        raise InputError(f"Device '{name}' is not on this machine, whose last is cuda:{last}.")
     return device

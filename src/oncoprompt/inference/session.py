@@ -19,17 +19,16 @@ from oncoprompt.inference.calibration import calibration_of
 from oncoprompt.inference.device import device_named
 from oncoprompt.inference.familiarity import intensity_statistics
 from oncoprompt.inference.kinds import KindSegmentation
+from oncoprompt.inference.prompt_check import PromptCheck
 from oncoprompt.inference.search import places_of_interest
 from oncoprompt.inference.segmentation import Provenance, Segmentation
 from oncoprompt.methods.interface import Encoding, Method, Prompt, RegionProbabilities, enough_for, listed
 from oncoprompt.methods.registry import load_model
 from oncoprompt.prompts import Anatomy, Box, Click, Text
 from oncoprompt.study import Study
-from oncoprompt.study.foreground import foreground_mask
 
 _LOG = logging.getLogger(__name__)
 _MOST_ENCODINGS = 8
-_LEAST_ANATOMY = 0.5
 _UNPOINTED = (
     "What is found in such a scan without a click or box is often no tumour. Check every place; click on the tumour."
 )
@@ -62,6 +61,7 @@ class Session:
         self._model = load_model(model, device_named(device)) if isinstance(model, str) else model
         self._calibration = calibration_of(self._model, self._model.weights_sha256)
         self._encodings: dict[bytes, Encoding] = {}
+        self._checks = PromptCheck(study)
         self._prompts: tuple[Prompt, ...] = ()
         self._last: Segmentation | None = None
 
@@ -70,10 +70,11 @@ class Session:
 
         Every box is looked at closely on its own and the answers are joined. Without a box the whole scan is searched
         first, and what is found is looked at closely. Words and the anatomy mask go along with every look. Raises
-        InputError for prompts outside the scan and for those that the model does not read.
+        InputError for prompts that the model does not read, and as `PromptCheck` does.
         """
-        prompts = listed(prompt)
-        self._check(prompts)
+        given = listed(prompt)
+        self._check_read(given)
+        prompts, doubts = self._checks.of(given)
         timings: dict[str, float] = {}
         drawn = [item for item in prompts if isinstance(item, Box)]
         others = [item for item in prompts if not isinstance(item, Box)]
@@ -82,7 +83,7 @@ class Session:
         joined = _join(found) if found else RegionProbabilities(np.zeros((3, 1, 1, 1), np.float32), (0, 0, 0))
         self._prompts = prompts
         provenance = Provenance(self._model.name, self._model.weights_sha256, prompts, __version__, timings)
-        warnings = (*self._unfamiliar, *self._misplaced(drawn, found), *said, *self._unmet(prompts, joined))
+        warnings = (*self._unfamiliar, *doubts, *self._misplaced(drawn, found), *said, *_unmet(prompts, joined))
         for warning in warnings:
             _LOG.warning("%s", warning)
         self._last = Segmentation(self.study, joined, provenance, calibration=self._calibration, warnings=warnings)
@@ -101,14 +102,15 @@ class Session:
             )
         texts = [Text(said) for said in words]
         for text in texts:
-            self._check((*prompts, text))
+            self._check_read((*prompts, text))
         answers = {text.words: self.segment((*prompts, text)) for text in texts}
         timings: dict[str, float] = {}
         for answer in answers.values():
             for step, seconds in answer.provenance.timings_s.items():
                 timings[step] = timings.get(step, 0.0) + seconds
         last = next(reversed(answers.values())).provenance
-        return KindSegmentation(self.study, answers, replace(last, prompts=(*prompts, *texts), timings_s=timings))
+        others = [item for item in last.prompts if not isinstance(item, Text)]
+        return KindSegmentation(self.study, answers, replace(last, prompts=(*others, *texts), timings_s=timings))
 
     def click(self, click: Click) -> Segmentation:
         """Correct the last answer with one more click; nothing already looked at is encoded again."""
@@ -121,12 +123,6 @@ class Session:
             return []
         return self._calibration.familiarity.warnings(intensity_statistics(self.study))
 
-    @cached_property
-    def _foreground(self) -> NDArray[np.bool_]:
-        """Head or body (I, J, K) in the first channel."""
-        name, array = next(iter(self.study.channels.items()))
-        return foreground_mask(array, name)
-
     def _misplaced(self, boxes: Sequence[Box], found: Sequence[RegionProbabilities]) -> list[str]:
         """What speaks against the boxes that were drawn, each beside its answer."""
         if not boxes:
@@ -134,29 +130,12 @@ class Session:
         least = 0.0 if self._calibration is None else self._calibration.least_certainty
         said = []
         for box, answer in zip(boxes, found, strict=True):
-            said += box_warnings(box.to_voxels(self.study.grid), answer, self._foreground, least)
+            said += box_warnings(box.to_voxels(self.study.grid), answer, self._checks.foreground, least)
         return said
 
-    def _unmet(self, prompts: Sequence[Prompt], answer: RegionProbabilities) -> list[str]:
-        """What speaks against the words and masks that were given."""
-        said = []
-        for item in prompts:
-            if isinstance(item, Anatomy) and (share := item.share_in(self.study.grid)) < _LEAST_ANATOMY:
-                said.append(f"Only {share:.0%} of the anatomy mask lies in the scan. Check that it was made for it.")
-            elif isinstance(item, Text) and not (answer.values[0] > 0.5).any():
-                said.append(f"Nothing was found for '{item.words}'.")
-        return said
-
-    def _check(self, prompts: Sequence[Prompt]) -> None:
+    def _check_read(self, prompts: Sequence[Prompt]) -> None:
         if isinstance(self._model, Checking):
             self._model.check(prompts)
-        for item in prompts:
-            if isinstance(item, Box):
-                item.to_voxels(self.study.grid)
-            elif isinstance(item, Click):
-                item.to_voxel(self.study.grid)
-            elif isinstance(item, Anatomy) and item.share_in(self.study.grid) == 0.0:
-                raise InputError("The anatomy mask lies outside the scan. Check that it was made for this scan.")
 
     def _looked(
         self, boxes: Sequence[Box], prompts: Sequence[Prompt], timings: dict[str, float]
@@ -221,6 +200,13 @@ class Session:
         out = self._model.decode(encoding, prompts, self.study, previous)
         timings["decode"] = timings.get("decode", 0.0) + time.perf_counter() - began
         return out
+
+
+def _unmet(prompts: Sequence[Prompt], answer: RegionProbabilities) -> list[str]:
+    """Words for which nothing was found."""
+    if (answer.values[0] > 0.5).any():
+        return []
+    return [f"Nothing was found for '{item.words}'." for item in prompts if isinstance(item, Text)]
 
 
 def _within(seen: RegionProbabilities, box: NDArray[np.int64]) -> RegionProbabilities:

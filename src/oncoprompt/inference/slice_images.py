@@ -52,6 +52,6 @@ def _chosen(study: Study, channel: str | None) -> tuple[str, ...]:
     if len(names) == 1 or names == COLOURS:
         return names
     raise InputError(
-        f"Study '{study.name}' has channels {', '.join(names)}, and a model of slices sees one. Say which with "
-        "SliceSession(study, channel=NAME), or --on NAME in the shell."
+        f"Study '{study.name}' has channels {', '.join(names)}, and a model of slices sees one. Say which "
+        "(--on NAME in the shell, channel in Python)."
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from oncoprompt import __version__
 from oncoprompt.errors import InputError
 from oncoprompt.inference.device import device_named
+from oncoprompt.inference.prompt_check import PromptCheck
 from oncoprompt.inference.segmentation import Provenance
 from oncoprompt.inference.slice_images import SliceImages
 from oncoprompt.inference.slice_targets import PixelBox, Target, targets_of
@@ -61,6 +62,7 @@ class SliceSession:
         self.study = study
         self.images = SliceImages.of(study, plane, channel, window)
         self._model = load_slice_model(model, device_named(device)) if isinstance(model, str) else model
+        self._checks = PromptCheck(study)
         self._encodings: OrderedDict[int, Any] = OrderedDict()
         self._answers: OrderedDict[tuple[Target, bool], TargetLogits] = OrderedDict()
         self._asked: tuple[tuple[Prompt, ...], bool] = (), True
@@ -72,9 +74,9 @@ class SliceSession:
         In a volume, a box one slice thick is the target on that slice, and the model follows it up and down to where it
         ends; a thicker box says where it ends. Without ``propagate`` a box is asked on each of its slices as it is, and
         no other slice is looked at. Clicks without a box show one target, to models that take them. Raises InputError
-        for prompts outside the scan, and for kinds of prompts that the model does not know.
+        for kinds of prompts that the model does not know, and as `PromptCheck` does.
         """
-        prompts = listed(prompt)
+        prompts, doubts = self._checks.of(listed(prompt))
         targets = targets_of(prompts, self.images.stack)
         if len(targets) > MOST_TARGETS:
             raise InputError(f"{len(targets)} boxes were given; a label map numbers at most {MOST_TARGETS} targets.")
@@ -85,7 +87,7 @@ class SliceSession:
         encoding = self._encode_s - encoded_before
         timings = {"encode": encoding, "decode": time.perf_counter() - began - encoding}
         self._asked = prompts, propagate
-        return self._told(prompts, found, timings)
+        return self._told(prompts, found, timings, doubts)
 
     def click(self, click: Click) -> TargetSegmentation:
         """Correct the last answer with one more click; no slice and no other target is looked at again."""
@@ -93,13 +95,18 @@ class SliceSession:
         return self.segment((*prompts, click), propagate)
 
     def _told(
-        self, prompts: tuple[Prompt, ...], found: Sequence[TargetLogits], timings: dict[str, float]
+        self,
+        prompts: tuple[Prompt, ...],
+        found: Sequence[TargetLogits],
+        timings: dict[str, float],
+        doubts: Sequence[str],
     ) -> TargetSegmentation:
-        warnings = tuple(
+        nothing = (
             f"Nothing was found for target {number}. Check where its box or click lies."
             for number, target in enumerate(found, start=1)
             if not (target.values > 0).any()
         )
+        warnings = (*doubts, *nothing)
         for warning in warnings:
             _LOG.warning("%s", warning)
         provenance = Provenance(self._model.name, self._model.weights_sha256, prompts, __version__, timings)

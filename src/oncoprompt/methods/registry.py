@@ -84,8 +84,17 @@ def load_slice_model(name: str, device: str | torch.device = "cpu") -> SliceMode
     """
     slices = slice_models.slice_models()
     if name not in slices and name in [card.name for card in list_models()]:
-        raise InputError(f"'{name}' segments whole studies, not slices. Use it with Session, or load_model.")
+        raise InputError(f"'{name}' segments whole studies, not slices. Choose another, such as medsam-compact.")
     return slice_models.load_by_name(name, device)
+
+
+def check_weights(name: str) -> None:
+    """Raise as loading a model does where its name is not known or its weights are missing, but load nothing."""
+    entry = slice_models.slice_models().get(name)
+    if entry is not None:
+        slice_models.weights_of(entry)
+    elif not slice_models.is_slice_model(name):
+        _located(name)
 
 
 def load_model(name: str, device: str | torch.device = "cpu") -> Method:
@@ -125,14 +134,14 @@ def load_network(name: str) -> TrainedNetwork:
     """The network of a model, by name or by the path of its weights; raises as `load_model` does, and for TAGS."""
     kind, path = _located(name)
     if kind in tags.TAGS_MODELS:
-        raise InputError(f"'{name}' is TAGS, which segments but is not changed here. Use load_model, or train it.")
+        raise InputError(f"'{name}' is TAGS, which is trained, not fine-tuned. Choose an MSM-Seg model.")
     return _read_network(kind, path)
 
 
 def _located(name: str) -> tuple[str, Path]:
     """Name of the kind of a model, and its weights."""
     if slice_models.is_slice_model(name):
-        raise InputError(f"'{name}' is a model of slices. Use it with SliceSession, or load_slice_model.")
+        raise InputError(f"'{name}' is a model of slices. Choose one of whole studies, such as msm-seg-compact.")
     if name.endswith(_WEIGHTS_ENDING):
         path = Path(name)
         if not path.is_file():

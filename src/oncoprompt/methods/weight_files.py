@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,20 +21,37 @@ BUNDLED = Path(__file__).resolve().parent.parent / "weights"
 def user_folders() -> list[Path]:
     """The user's folders for weights, first found first used: ONCOPROMPT_WEIGHTS and the cache."""
     own = os.environ.get("ONCOPROMPT_WEIGHTS")
-    return [*([Path(own)] if own else []), Path.home() / ".cache" / "oncoprompt"]
+    folders = [Path(own)] if own else []
+    # a user whom the system does not know has no home
+    with suppress(RuntimeError):
+        folders.append(Path.home() / ".cache" / "oncoprompt")
+    return folders
 
 
 def find_file(name: str, folders: list[Path]) -> Path | None:
     """The first file of that name."""
-    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+    return next((folder / name for folder in folders if _is_file(folder / name)), None)
+
+
+def _is_file(path: Path) -> bool:
+    # what the system cannot even look at, such as a name that is too long, is not there
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def read_manifest(weights: Path) -> dict[str, Any]:
-    """The manifest beside a weights file (``<name>.json``), or nothing."""
+    """The manifest beside a weights file (``<name>.json``), or nothing; raises WeightsError where it is damaged."""
     path = weights.with_suffix(".json")
     if not path.is_file():
         return {}
-    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        loaded: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"The manifest '{path.name}' of the weights cannot be read: {error}.") from error
+    if not isinstance(loaded, dict):
+        raise WeightsError(f"'{path.name}' is no manifest of weights. Copy it again, or remove it.")
     return loaded
 
 

@@ -37,6 +37,11 @@ class Box:
         """
         return cls._of_ranges(_clipped(_checked(voxels), grid.shape), grid)
 
+    @staticmethod
+    def check(voxels: ArrayLike) -> None:
+        """Raise InputError for what is a box [[i0, i1], [j0, j1], [k0, k1]] on no grid at all."""
+        _checked(voxels)
+
     @classmethod
     def around(cls, mask: NDArray[np.generic], grid: Grid) -> Box:
         """Tight box around the voxels of `mask` (I, J, K) that are not zero; raises InputError where there are none."""
@@ -92,9 +97,10 @@ def _checked(voxels: ArrayLike) -> NDArray[np.int64]:
         raise InputError(f"A box is six whole numbers [[i0, i1], [j0, j1], [k0, k1]]; found {ranges.tolist()}.")
     for axis, (low, high) in zip("ijk", ranges.tolist(), strict=True):
         if high <= low:
+            right = [high, low] if high < low else [low, low + 1]
             raise InputError(
                 f"The box is inverted or empty along {axis}: [{low:g}, {high:g}]. It is half-open, so the second "
-                "number must be larger than the first."
+                f"number must be larger than the first, such as [{right[0]:g}, {right[1]:g}]."
             )
     # Far beyond any scan, yet safe in integers.
     return np.asarray(np.clip(ranges, -(2.0**40), 2.0**40), dtype=np.int64)

@@ -20,13 +20,18 @@ class Click:
 
     @classmethod
     def at_voxel(cls, voxel: ArrayLike, grid: Grid, positive: bool = True) -> Click:
-        """Click at the centre of voxel (i, j, k) of `grid`; raises InputError outside the scan."""
+        """Click at the centre of voxel (i, j, k) of `grid`, counted from 0.
+
+        Raises InputError outside the scan, and for a place between voxels: for that give a point in mm.
+        """
         try:
             index = np.asarray(voxel, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise InputError(f"A click is three voxel numbers (i, j, k); found {voxel!r}.") from error
         if index.shape != (3,) or not np.all(np.isfinite(index)):
             raise InputError(f"A click is three voxel numbers (i, j, k); found {index.tolist()}.")
+        if np.any(index != np.round(index)):
+            raise InputError(f"A click is three whole voxel numbers (i, j, k); found {index.tolist()}.")
         _check_inside(index, grid)
         i, j, k = grid.to_world(index).tolist()
         return cls((i, j, k), positive)
@@ -41,4 +46,5 @@ class Click:
 def _check_inside(index: NDArray[np.float64], grid: Grid) -> None:
     if np.any(index < 0) or np.any(index > np.asarray(grid.shape) - 1):
         last = ", ".join(f"0 to {size - 1}" for size in grid.shape)
-        raise InputError(f"The click at voxel {index.tolist()} lies outside the scan; valid voxels are {last}.")
+        found = ", ".join(f"{number:.12g}" for number in index)
+        raise InputError(f"The click at voxel [{found}] lies outside the scan; valid voxels are {last}.")

@@ -43,8 +43,8 @@ def read_label_map(path: str | os.PathLike[str], schema: LabelSchema | str | Non
     asked = get(schema) if isinstance(schema, str) else schema
     if asked is not None and stored is not None and asked != stored:
         raise InputError(
-            f"'{Path(path).name}' says it is in schema {stored.describe()}, not {asked.name}. Read it as "
-            f"{stored.name} and use study.convert."
+            f"'{Path(path).name}' says it is in schema {stored.describe()}, not {asked.name}. Leave the "
+            f"schema out (--schema in the shell), or name {stored.name}."
         )
     chosen = asked or stored
     if chosen is None:

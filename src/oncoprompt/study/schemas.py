@@ -159,10 +159,11 @@ def convert(
         if value is not None:
             table[number] = value
         elif count := int(np.count_nonzero(checked == number)):
+            lost = f"{component} ({_NAMES[component]}; {count} voxels of the label map)"
             raise InputError(
-                f"Schema {target.describe()} cannot express {component} ({_NAMES[component]}; {count} voxels "
-                f"of the label map). Pass drop=('{component}',) to make it background or merge={{'{component}': ...}} "
-                "to join it to another."
+                f"Schema {target.describe()} cannot express {lost}. Pass drop=('{component}',) to make it background "
+                f"or merge={{'{component}': ...}} to join it to another.",
+                in_shell=f"Schema {target.describe()} cannot express {lost}. Use a schema that has it.",
             )
     return np.asarray(table[checked], dtype=np.uint8)
 
@@ -183,7 +184,7 @@ def refuse_to_guess(label_map: NDArray[np.generic]) -> UnnamedSchemaError:
     meant = f"{asked} means {', '.join(meanings)}" if meanings else f"{asked} has no meaning in any"
     return UnnamedSchemaError(
         f"The label map holds values {_listed(found)} and names no label schema: {meant}. "
-        f"Say which it is, schema=NAME or --schema NAME in the shell, with one of {', '.join(names())}."
+        f"Say which it is (--schema NAME in the shell, schema in Python), one of {', '.join(names())}."
     )
 
 

@@ -86,9 +86,11 @@ class Study:
         if found is None and unnamed is not None:
             return cls({unnamed: volume.array}, volume.grid, stem, volume.header, volume.sizes)
         if found is None:
+            unnamed_file = f"The name of '{path.name}' does not say which channel it is."
+            known = f"or end the file name in one of {accepted_names()}."
             raise InputError(
-                f"The name of '{path.name}' does not say which channel it is. Say it with Study.read({{'t1c': path}}), "
-                f"or end the file name in one of {accepted_names()}."
+                f"{unnamed_file} Say it with Study.read({{'t1c': path}}), {known}",
+                in_shell=f"{unnamed_file} Say it with --channel t1c={path.name}, {known}",
             )
         return cls(
             {next(iter(found.files)): volume.array}, volume.grid, name or found.name, volume.header, volume.sizes
@@ -103,7 +105,7 @@ class Study:
             if volume.array.ndim == 4:
                 raise InputError(
                     f"'{found.files[channel].name}' holds {volume.array.shape[3]} volumes where channel '{channel}' "
-                    "needs one; read it on its own with Study.read(path, channel_order=[...])."
+                    "needs one. Read it on its own, or give one file a channel."
                 )
             volumes[channel] = volume
         first = next(iter(volumes))
@@ -134,7 +136,7 @@ def _least_sizes(volumes: Iterable[Volume]) -> Sizes:
 
 def _only(channel_order: Sequence[str], path: Path) -> str:
     if len(channel_order) != 1:
-        raise InputError(f"'{path.name}' holds one volume, but channel_order names {len(channel_order)}.")
+        raise InputError(f"'{path.name}' holds one volume, but {len(channel_order)} channels are named for it.")
     return channel_order[0]
 
 

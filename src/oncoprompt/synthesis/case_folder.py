@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from oncoprompt.errors import InputError
+from oncoprompt.errors import InputError, in_shell
 from oncoprompt.study import LabelSchema, Study, read_label_map, schemas
 from oncoprompt.study.channels import split_extension
 from oncoprompt.study.schemas import UnnamedSchemaError
@@ -96,8 +96,8 @@ def _readable(
             # what is missing here is missing for every case, and whoever asks can say it once
             raise
         except (InputError, OSError) as error:
-            reason = f" '{files.name}' cannot be read: {error}"
-            _log.warning("Case '%s' is left out: %s", files.name, error)
+            reason = f" '{files.name}' cannot be read: {in_shell(error)}"
+            _log.warning("Case '%s' is left out: %s", files.name, in_shell(error))
             continue
         read += 1
         yield case

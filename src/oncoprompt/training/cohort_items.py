@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oncoprompt.cohort import Case, Cohort, Split, read_cohort
-from oncoprompt.errors import InputError
+from oncoprompt.errors import InputError, in_shell
 from oncoprompt.synthesis.case import LabelledCase
 from oncoprompt.training.case_items import CaseItems
 from oncoprompt.training.config import DataSection
@@ -133,4 +133,4 @@ def _read(case: Case) -> PackedCase:
         return PackedCase.of(LabelledCase.of_study(case.study(), case.labels()))
     # whatever is wrong with its files, the log has to say which case it was
     except Exception as error:
-        raise InputError(f"Case '{case.name}' cannot be used: {error}") from error
+        raise InputError(f"Case '{case.name}' cannot be used: {in_shell(error)}") from error

@@ -16,7 +16,7 @@ from oncoprompt.methods.registry import TrainedNetwork, load_network
 from oncoprompt.mixing.store import FieldStore
 from oncoprompt.mixing.velocity_field import FitSettings, VelocityField
 from oncoprompt.synthesis.case import LabelledCase
-from oncoprompt.training.checkpoint import Progress, load_state
+from oncoprompt.training.checkpoint import Progress, check_run_fits, load_state
 from oncoprompt.training.config import DataSection, ModelSection, OptimisationSection, RunSection, TrainingConfig
 from oncoprompt.training.export import export_weights
 from oncoprompt.training.few_case_items import Shares, few_case_items
@@ -127,8 +127,8 @@ def finetune(cases: Sequence[LabelledCase], out: Path, config: FinetuneConfig, r
 def check(out: Path, config: FinetuneConfig, resume: bool = False) -> TrainedNetwork:
     """The network to start from, and a place for the result, before anything slow is done.
 
-    Raises InputError for an ``out`` that is not empty, or without a run to resume, and for another network than MODEL;
-    WeightsError where weights are missing.
+    Raises InputError for an ``out`` that is not empty, or without a run to resume, and for another network than MODEL,
+    and for a disk without room; WeightsError where weights are missing.
     """
     if resume and not (out / _RUN / STATE_FILE).is_file():
         raise InputError(f"'{out}' holds no run to go on with. Leave --resume out.")
@@ -137,6 +137,7 @@ def check(out: Path, config: FinetuneConfig, resume: bool = False) -> TrainedNet
     before = load_network(config.model)
     if before.name != MODEL:
         raise InputError(f"Fine-tuning is built for {MODEL} alone so far; '{config.model}' is {before.name}.")
+    check_run_fits(out, before.network)
     return before
 
 

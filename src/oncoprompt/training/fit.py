@@ -14,7 +14,7 @@ from torch import nn
 
 from oncoprompt.errors import InputError
 from oncoprompt.training.averaging import WeightAverage
-from oncoprompt.training.checkpoint import Progress, load_state, remove_unfinished, save_state
+from oncoprompt.training.checkpoint import Progress, check_run_fits, load_state, remove_unfinished, save_state
 from oncoprompt.training.config import TrainingConfig
 from oncoprompt.training.export import export_weights
 from oncoprompt.training.feed import Fed, ItemSource, feed
@@ -58,14 +58,15 @@ def fit(
     time trained, so runs agree as far as their times do). N processes with one item each take the steps of one process
     with N.
 
-    Raises `InputError` for a state that does not belong to this model or would be overwritten and for hardware that is
-    not there, `TrainingError` after 20 steps in a row that had to be skipped because their loss is not finite or their
-    item cannot be made, and where the state cannot be written.
+    Raises `InputError` for a state that does not belong to this model or would be overwritten, for hardware that is not
+    there and for a disk without room, `TrainingError` after 20 steps in a row that had to be skipped because their loss
+    is not finite or their item cannot be made, and where the state cannot be written.
     """
     if resume is None and (out / STATE_FILE).exists():
         raise InputError(
             f"'{out}' holds the state of an earlier run. Resume from its {STATE_FILE} or give another folder."
         )
+    check_run_fits(out, model)
     fabric = start_processes(config.run)
     if config.run.threads is not None:
         torch.set_num_threads(config.run.threads)
@@ -123,7 +124,9 @@ class _Run:
         try:
             self.stepper.load_state_dict(state)
         except RuntimeError as error:
-            raise InputError(f"Training state '{path}' does not fit the model: {error}") from error
+            raise InputError(
+                f"Training state '{path}' does not fit the model. Resume with the configuration of that run."
+            ) from error
         self.average.load(state["average"])
         self.progress = Progress(**state["progress"])
 

@@ -46,8 +46,8 @@ class PooledItems:
     def __post_init__(self) -> None:
         if not self.paths:
             raise InputError(
-                f"'{self.folder}' holds no pool of training items (item-*{_ENDING}). Draw one with "
-                "oncoprompt.training.item_pool.write_pool."
+                f"'{self.folder}' holds no pool of training items (item-*{_ENDING}). Draw one "
+                "first, or leave data.pool out."
             )
 
     @cached_property

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from oncoprompt.errors import InputError
+from oncoprompt.errors import InputError, in_shell
 from oncoprompt.geometry import mask_bounds
 from oncoprompt.training.kept import Kept, case_order
 from oncoprompt.training.slice_stack import LabelledSlices, SliceCase, cleaned
@@ -143,7 +143,7 @@ class SliceItems:
             slices = self.cases[number].read()
             return cleaned(slices, config.least_pixels, config.least_voxels, config.instances)
         except InputError as error:
-            raise InputError(f"Case '{self.cases[number].name}' cannot be used: {error}") from error
+            raise InputError(f"Case '{self.cases[number].name}' cannot be used: {in_shell(error)}") from error
 
     def _words(self, rng: np.random.Generator, stack: LabelledSlices, label: int) -> str | None:
         if self.config.prompt != "words":

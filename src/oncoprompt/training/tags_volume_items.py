@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from oncoprompt.errors import InputError
+from oncoprompt.errors import InputError, in_shell
 from oncoprompt.geometry import mask_bounds
 from oncoprompt.methods.tags.phrases import KINDS
 from oncoprompt.methods.tags.tensors import NEGATIVE, POSITIVE
@@ -196,7 +196,7 @@ class VolumeItems:
         try:
             return read_organ_case(source, self.config.anatomy)
         except (InputError, OSError) as error:
-            raise InputError(f"Case '{source.case.name}' cannot be used: {error}") from error
+            raise InputError(f"Case '{source.case.name}' cannot be used: {in_shell(error)}") from error
 
 
 def _box(tumour: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -15,11 +15,11 @@ from oncoprompt.methods.medsam.checkpoint import SamCheckpoint, sam_of
 from oncoprompt.methods.medsam.sam2_models import load_sam2, sam2_cards
 from oncoprompt.methods.medsam.slice_model import SliceModel
 from oncoprompt.methods.medsam.weights_file import Kind, file_in, read_weights, recognise
+from oncoprompt.methods.names import WEIGHTS_ENDINGS
 from oncoprompt.methods.weight_files import BUNDLED, find_file, user_folders
 
 COMPACT = "medsam-compact"
 _SAM_FILES = {"b": "sam_vit_b_01ec64.pth", "l": "sam_vit_l_0b3195.pth", "h": "sam_vit_h_4b8939.pth"}
-WEIGHTS_ENDINGS = (".safetensors", ".pth", ".pt", ".bin")
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,18 @@ def load_by_name(name: str, device: str | torch.device = "cpu") -> SliceModel:
             f"There is no slice model '{name}'. Known: {', '.join(slice_models())}, or the path of weights "
             f"({', '.join(WEIGHTS_ENDINGS)})."
         )
-    weights = entry.weights
-    if weights is None:
+    return load_file(weights_of(entry), device, name)
+
+
+def weights_of(entry: SliceModelEntry) -> Path:
+    """The file of a model's weights; raises WeightsError where there is none, saying how to get it."""
+    if entry.weights is None:
         raise WeightsError(
-            f"The weights of '{name}' are missing: {' or '.join(entry.files)} was looked for in "
+            f"The weights of '{entry.name}' are missing: {' or '.join(entry.files)} was looked for in "
             f"{', '.join(map(str, user_folders()))}. To get it: {entry.source}. Put it there, or "
             "set ONCOPROMPT_WEIGHTS to its folder."
         )
-    return load_file(weights, device, name)
+    return entry.weights
 
 
 def load_file(path: Path, device: str | torch.device = "cpu", name: str | None = None) -> SliceModel:

@@ -112,8 +112,8 @@ class TagsMethod:
         asked, look = Asked.of(prompts), encoding.features
         if self._lacks_anatomy(look, asked):
             raise InputError(
-                f"Model '{self.name}' needs a mask of the organ for CT. Give one as anatomy prompt; TotalSegmentator "
-                "makes such masks."
+                f"Model '{self.name}' needs a mask of the organ for CT. Give one (--anatomy FILE in the shell); "
+                "TotalSegmentator makes such masks."
             )
         crops = look.crops or self._places(look, asked)
         return blended(self._answers(look, crops, asked), crops, study.grid)
