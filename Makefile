@@ -31,7 +31,7 @@ lint: $(STAMP) ## Style, types and layering
 	$(BIN)/lint-imports
 
 test: lint ## Lint, then all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 CONFIG ?= configs/msm-seg-compact.toml
 OUT ?= runs/msm-seg-compact

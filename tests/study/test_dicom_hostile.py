@@ -19,14 +19,16 @@ from study.dicom_files import STORED, image, series, write
 
 _ITEM, _SEQUENCE = b"\xfe\xff\x00\xe0\xff\xff\xff\xff", b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff"
 _READ = """
-import resource, sys
+import sys
 from oncoprompt.errors import InputError
 from oncoprompt.study import Study
 try:
     Study.read(sys.argv[1])
 except InputError as error:
     print(error)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+with open("/proc/self/status") as status:
+    # not ru_maxrss, which counts the memory of the process that started this one
+    print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
 """
 
 

@@ -65,6 +65,12 @@ def list_models() -> list[ModelCard]:
         "TAGS for processors: words, clicks, a box, an organ's mask on MRI and CT; trained on synthetic studies alone."
     )
     cards.append(ModelCard(tags.COMPACT, "tags", text, "Apache-2.0", _find(tags.COMPACT), CONCEPTS))
+    for name, data in (
+        (tags.DEFAULT, "synthetic heads and eleven gliomas"),
+        (tags.DEFAULT_SYNTHETIC, "synthetic heads"),
+    ):
+        text = f"One network for every prompt on MRI of the head, in training on {data}; not bundled yet."
+        cards.append(ModelCard(name, "tags", text, "Apache-2.0", _find(name), CONCEPTS))
     for name, text in (
         (tags.FAITHFUL, "TAGS as published, SAM ViT-B in three dimensions, with clicks and an organ's mask"),
         (tags.PLUS, "TAGS on SAM ViT-B that hears words, clicks of both kinds and a box when it is asked"),
@@ -195,7 +201,7 @@ def _find(name: str) -> Path | None:
 def _how_to_get(name: str) -> str:
     places = ", ".join(str(folder) for folder in user_folders())
     size = hiera_size(name)
-    if name in (*CORES, tags.FAITHFUL, tags.PLUS):
+    if name in (*CORES, tags.DEFAULT, tags.DEFAULT_SYNTHETIC, tags.FAITHFUL, tags.PLUS):
         return (
             f"Model '{name}' has no trained weights here: {name}.safetensors was looked for in {places}. Train them "
             f"with 'oncoprompt train' and model.name = \"{name}\"; random weights never answer."
