@@ -7,7 +7,6 @@ millilitres the bright blob in them has.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,8 @@ from nibabel.affines import from_matvec
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
-from typer.testing import CliRunner
 
-from oncoprompt.cli.app import app
-from oncoprompt.methods.interface import Encoding, Prompt, RegionProbabilities
-from oncoprompt.study import Study
+from acceptance.threshold import BRIGHT, DARK, shell
 
 STUDIES = 200
 NAMES = {
@@ -39,21 +35,6 @@ FORMATS = (".nii.gz", ".nii", ".mgz", ".nrrd", ".mha")
 HEADERS = ("both", "sform", "qform", "micrometres", "big endian", "nifti2", "trailing axes", "empty sform")
 FAULTS = ("none", "none", "none", "truncated", "second file", "shifted", "other shape", "not a scan", "no channel")
 EXTRAS = ("-seg.nii.gz", "-adc.nii.gz", "-something.nrrd", "-swi.mha")
-DARK, BRIGHT = 100.0, 200.0
-
-
-class Threshold:
-    """A method without a network: tumour is what is brighter than halfway between dark and bright."""
-
-    name = "threshold"
-    weights_sha256 = "0" * 64
-
-    def encode(self, study: Study, region: NDArray[np.int64] | None) -> Encoding:
-        return Encoding(study.grid, None)
-
-    def decode(self, encoding: Encoding, prompts: Sequence[Prompt], study: Study, *_: Any) -> RegionProbabilities:
-        bright = next(iter(study.channels.values())) > (DARK + BRIGHT) / 2
-        return RegionProbabilities(np.repeat(np.where(bright, 0.99, 0.01)[None].astype(np.float32), 3, 0), (0, 0, 0))
 
 
 @dataclass(frozen=True)
@@ -182,14 +163,6 @@ def is_wrong(made: Made) -> bool:
     return made.fault != "none"
 
 
-@pytest.fixture
-def threshold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What reads, checks, prompts and writes is the program's; what looks at voxels is a threshold."""
-    import oncoprompt.inference.session as session
-
-    monkeypatch.setattr(session, "load_model", lambda *_: Threshold())
-
-
 @settings(max_examples=STUDIES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(made=made_studies())
 def test_a_made_up_study_gives_the_right_result_or_one_sentence(
@@ -200,7 +173,7 @@ def test_a_made_up_study_gives_the_right_result_or_one_sentence(
     bounds = [(int(line.min()), int(line.max()) + 1) for line in np.nonzero(made.blob)]
     box = "--box=" + " ".join(str(edge) for pair in bounds for edge in pair)
     (where / "out").mkdir()
-    done = CliRunner().invoke(app, ["segment", "-i", str(where / "in"), "-o", str(where / "out"), box, "--json"])
+    done = shell("segment", "-i", where / "in", "-o", where / "out", box, "--json")
     if is_wrong(made):
         assert done.exit_code == 2, done.stderr
         assert "Traceback" not in done.stderr
