@@ -32,7 +32,7 @@ from oncoprompt.methods.registry import list_models, load_model
 from oncoprompt.prompts import jitter_box
 from oncoprompt.study import REGIONS, read_label_map, schemas
 from oncoprompt.study.foreground import foreground_mask
-from oncoprompt.study.writer import write_whole
+from oncoprompt.study.whole_file import write_whole
 from oncoprompt.synthesis.case import SCHEMA
 from oncoprompt.synthesis.generate import synthesize
 

@@ -25,7 +25,7 @@ from oncoprompt.experiments.protocol import box_dice, boxless_dice
 from oncoprompt.methods.interface import Method
 from oncoprompt.methods.registry import load_model
 from oncoprompt.study import LabelMap, read_label_map, schemas
-from oncoprompt.study.writer import write_whole
+from oncoprompt.study.whole_file import write_whole
 from oncoprompt.synthesis.case import SCHEMA
 from oncoprompt.synthesis.generate import synthesize
 from oncoprompt.synthesis.lesion import FAMILIES

@@ -50,7 +50,7 @@ def test_wrong_files_and_names_are_refused(original, tmp_path, capsys):
     assert call("models", "convert", str(original), "-o", str(tmp_path / "x.onnx")) == 2
     assert "written as .safetensors or .pth" in capsys.readouterr().err
     assert call("models", "convert", str(original), "-o", str(original)) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "give another file" in capsys.readouterr().err
     other = tmp_path / "other.safetensors"
     save_file({"weight": torch.zeros(2)}, other)
     assert call("models", "verify", str(other)) == 3

@@ -141,7 +141,7 @@ def test_a_second_run_into_a_dicom_folder_reads_the_series_again(tmp_path):
     box = ("--box", 1, 5, 1, 5, 1, 3)
     for _ in range(2):
         assert call("segment", "-i", tmp_path / "ct", "-o", tmp_path / "ct", *box, *MODEL) == 0
-    assert nib.load(tmp_path / "ct" / "ct-seg.nii.gz").shape == (8, 6, 4)
+    assert nib.load(tmp_path / "ct" / "ct-oncoprompt-seg.nii.gz").shape == (8, 6, 4)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_ct_of_other_weights_is_refused_and_nothing_is_overwritten(runs, tmp_pat
     assert not (tmp_path / "both").exists()
     before = mri.read_bytes()
     assert call("models", "join-ct", str(mri), str(mri), "-o", str(mri.parent)) == 2
-    assert "exists. Give another folder" in capsys.readouterr().err
+    assert "give another file" in capsys.readouterr().err
     assert mri.read_bytes() == before
     assert call("models", "join-ct", str(tmp_path / "no.safetensors"), str(ct), "-o", str(tmp_path / "x")) == 2
     assert "no.safetensors" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,14 @@ def check_room_for_cases(out: Path, number: int) -> None:
     from oncoprompt.study.disk import check_room
 
     check_room(out, number * _BYTES_IN_CASE)
+
+
+def check_cases(out: Path, names: Iterable[str], more: Iterable[Path] = (), inputs: Iterable[Path] = ()) -> None:
+    """Raise `InputError` where writing cases of these names, or ``more`` files, would replace what is not ours."""
+    from oncoprompt.study.output import check_outputs
+
+    there = [file for name in names for file in sorted((out / name).glob(f"{name}-*"))]
+    check_outputs([*there, *more], inputs)
 
 
 def write_case(
@@ -52,9 +60,9 @@ def _write(
 ) -> None:
     from oncoprompt.report.summary import plain
     from oncoprompt.study import write_nifti
-    from oncoprompt.study.writer import write_whole
+    from oncoprompt.study.output import write_output
 
     for channel, volume in study.channels.items():
         write_nifti(folder / f"{name}-{channel}.nii.gz", volume, like=study)
     write_nifti(folder / f"{name}-seg.nii.gz", label_map, like=study, schema=schema)
-    write_whole(folder / f"{name}-record.json", f"{json.dumps(plain(record), indent=2)}\n".encode())
+    write_output(folder / f"{name}-record.json", f"{json.dumps(plain(record), indent=2)}\n".encode())

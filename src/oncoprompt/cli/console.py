@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import typer
@@ -73,10 +73,17 @@ class Talk:
             yield begin
 
     @contextmanager
-    def errors_told(self) -> Iterator[None]:
-        """Turn an error into one sentence on standard error and the exit code that belongs to it."""
+    def errors_told(self, overwrite: bool = False) -> Iterator[None]:
+        """Turn an error into one sentence on standard error and the exit code that belongs to it.
+
+        With ``overwrite``, outputs replace files that are not ours.
+        """
         try:
-            with _logging_to_stderr(_LEVELS[self.level]):
+            with _logging_to_stderr(_LEVELS[self.level]), ExitStack() as stack:
+                if overwrite:
+                    from oncoprompt.study.output import overwriting
+
+                    stack.enter_context(overwriting(True))
                 yield
         except KeyboardInterrupt as error:
             raise Stopped(signal.SIGINT) from error

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oncoprompt.cli.console import Talk, say
-from oncoprompt.cli.given import check_if_there, check_readable, check_schema
-from oncoprompt.cli.options import Quiet, Verbose
+from oncoprompt.cli.given import about, check_if_there, check_readable, check_schema
+from oncoprompt.cli.options import Overwrite, Quiet, Verbose
 from oncoprompt.cli.process import BAD_INPUT
 from oncoprompt.errors import InputError
 
@@ -69,17 +69,22 @@ def check(
     schema: Schema = None,
     split: Annotated[Path | None, typer.Option(help="Split to check as well: no patient in two parts.")] = None,
     report: Annotated[Path | None, typer.Option("--json", help="File to write the problems to, as JSON.")] = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
     """Read every file of a data set and tell what is wrong, a line a problem, to the end."""
     talk = Talk(quiet, verbose)
-    with talk.errors_told():
+    with talk.errors_told(overwrite):
         check_readable(data, "DATA")
         check_schema(schema)
         from oncoprompt.cohort import read_cohort
         from oncoprompt.cohort.check import check_cohort
+        from oncoprompt.study.output import check_outputs
 
+        if report is not None:
+            with about("--json"):
+                check_outputs([report], [path for path in (data, split) if path is not None])
         cohort = read_cohort(data, layout, schema)
         parts, problems = _read_split(split)
         for problem in problems:
@@ -109,6 +114,7 @@ def split(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
     layout: Layout = None,
     schema: Schema = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -116,18 +122,22 @@ def split(
 
     The same seed gives the same split on every machine, in whatever order the files are listed.
     """
-    with Talk(quiet, verbose).errors_told():
+    with Talk(quiet, verbose).errors_told(overwrite):
         check_readable(data, "DATA")
         check_schema(schema)
         from oncoprompt.cohort import folds, read_cohort, split_cohort
+        from oncoprompt.study.output import check_outputs
 
+        numbers = range(1, number + 1) if number is not None else ()
+        files = [out.with_name(f"{out.stem}-{fold}{out.suffix}") for fold in numbers] or [out]
+        with about("--output"):
+            check_outputs(files, [data])
         cohort = read_cohort(data, layout, schema)
         if number is None:
             wanted = {part: share for part, share in zip(_PARTS, shares, strict=True) if share}
             made = {out: split_cohort(cohort, wanted, seed)}
         else:
-            numbered = enumerate(folds(cohort, number, seed), 1)
-            made = {out.with_name(f"{out.stem}-{fold}{out.suffix}"): drawn for fold, drawn in numbered}
+            made = dict(zip(files, folds(cohort, number, seed), strict=True))
         for path, drawn in made.items():
             drawn.write(path)
             parts = (f"{part} {len(drawn.cases(part))}" for part in drawn.parts)
@@ -158,7 +168,7 @@ def _summary(cohort: Cohort, problems: list[Problem]) -> str:
 
 
 def _write(path: Path, cohort: Cohort, problems: list[Problem]) -> None:
-    from oncoprompt.study.writer import write_whole
+    from oncoprompt.study.output import write_output
 
     content = {
         "layout": cohort.layout,
@@ -166,4 +176,4 @@ def _write(path: Path, cohort: Cohort, problems: list[Problem]) -> None:
         "labelled": len(cohort.labelled),
         "problems": [asdict(problem) for problem in problems],
     }
-    write_whole(path, f"{json.dumps(content, indent=2)}\n".encode())
+    write_output(path, f"{json.dumps(content, indent=2)}\n".encode())

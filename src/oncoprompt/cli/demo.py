@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oncoprompt.cli.case_files import check_room_for_cases, write_case
+from oncoprompt.cli.case_files import check_cases, check_room_for_cases, write_case
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.given import check_device, check_model
-from oncoprompt.cli.options import DEFAULT_MODEL, Device, Model, Quiet, Verbose
+from oncoprompt.cli.options import DEFAULT_MODEL, Device, Model, Overwrite, Quiet, Verbose
 from oncoprompt.cli.prompting import described
 from oncoprompt.errors import InputError
 
@@ -26,6 +26,7 @@ EXAMPLE = "Example: oncoprompt demo -o demo/"
 FIRST_UNSEEN_SEED = 2**48
 """Training draws its subjects' seeds below this one."""
 JITTER = 0.1
+_FILES = ("segmentation.nii.gz", "montage.png", "table.md", "summary.json")
 
 
 def demo(
@@ -36,17 +37,19 @@ def demo(
     family: Annotated[str, typer.Option(help="Kind of tumour.")] = "high-grade glioma",
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
     """Make a synthetic study, segment it with one box whose sides are off by up to 10 %, and compare with the truth."""
     talk = Talk(quiet, verbose)
-    with talk.errors_told():
+    with talk.errors_told(overwrite):
         check_model(model)
         check_device(device)
         if out.exists() and not out.is_dir():
             raise InputError(f"--output '{out}' is a file; give a folder.")
         check_room_for_cases(out, 1)
+        check_cases(out, ["study"], [out / name for name in _FILES])
         table, seconds = run(out, seed, family, model, device, talk)
         if not quiet:
             say(f"{table}\nin {seconds:.0f} s: {out}/montage.png, segmentation.nii.gz, table.md, summary.json")
@@ -58,7 +61,7 @@ def run(out: Path, seed: int, family: str, model: str, device: str, talk: Talk) 
     from oncoprompt.methods.registry import load_model
     from oncoprompt.report.summary import summarise
     from oncoprompt.report.table import region_table
-    from oncoprompt.study.writer import write_whole
+    from oncoprompt.study.output import write_output
     from oncoprompt.synthesis import synthesize
     from oncoprompt.synthesis.case import SCHEMA
 
@@ -79,8 +82,8 @@ def run(out: Path, seed: int, family: str, model: str, device: str, talk: Talk) 
     with talk.step("Writing"):
         result.save(out / "segmentation.nii.gz", schema=SCHEMA)
         _draw(out / "montage.png", synthetic, result, box, scores)
-        write_whole(out / "table.md", table.encode())
-        write_whole(out / "summary.json", f"{json.dumps(summary, indent=2)}\n".encode())
+        write_output(out / "table.md", table.encode())
+        write_output(out / "summary.json", f"{json.dumps(summary, indent=2)}\n".encode())
     return table, time.perf_counter() - began
 
 

@@ -12,7 +12,7 @@ import typer
 
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.given import about, check_readable, check_schema
-from oncoprompt.cli.options import Quiet, Verbose
+from oncoprompt.cli.options import Overwrite, Quiet, Verbose
 from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def evaluate(
         Path | None, typer.Option(help="Folder with the scans of each case, to draw the worst ones over.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="How many cases to score at a time.")] = 1,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -58,7 +59,7 @@ def evaluate(
     A case without a prediction that can be used is scored as missing, as the challenge does, and told.
     """
     talk = Talk(quiet, verbose)
-    with talk.errors_told():
+    with talk.errors_told(overwrite):
         request = Request(truth, prediction, profile, compare, schema, json_file, html_file, truth_images, jobs)
         run(request, talk)
 
@@ -77,9 +78,16 @@ class Request:
     truth_images: Path | None = None
     jobs: int = 1
 
+    @property
+    def files_read(self) -> list[Path]:
+        """Label maps and scans that the run may read."""
+        given = [path for path in (self.truth, self.prediction, self.compare, self.truth_images) if path is not None]
+        return [file for path in given for file in (path.rglob("*") if path.is_dir() else [path])]
+
     def check(self) -> None:
         """Raise InputError for an output that cannot be written, an input that is not there, or an unknown schema."""
         from oncoprompt.study.disk import check_room
+        from oncoprompt.study.output import check_outputs
 
         for flag, given in (("--truth", self.truth), ("--prediction", self.prediction), ("--compare", self.compare)):
             if given is not None:
@@ -93,6 +101,7 @@ class Request:
                 raise InputError(f"{option} '{path}' cannot be written: give a file in a folder that exists.")
             with about(option):
                 check_room(path, 0)
+                check_outputs([path], self.files_read)
         if self.truth_images is not None and not self.truth_images.is_dir():
             raise InputError(f"--truth-images '{self.truth_images}' is no folder.")
         if self.truth_images is not None and self.html_file is None:
@@ -149,11 +158,11 @@ def _write(
     from oncoprompt.report.evaluation_page import EvaluationPage
     from oncoprompt.report.evaluation_summary import summarise_scores
     from oncoprompt.report.worst_cases import draw_worst_cases
-    from oncoprompt.study.writer import write_whole
+    from oncoprompt.study.output import write_output
 
     if request.json_file is not None:
         summary = summarise_scores(scores, other, tests)
-        write_whole(request.json_file, f"{json.dumps(summary, indent=2, allow_nan=False)}\n".encode())
+        write_output(request.json_file, f"{json.dumps(summary, indent=2, allow_nan=False)}\n".encode())
     if request.html_file is not None:
         with talk.step("Drawing the worst cases"):
             pictures = draw_worst_cases(scores, pairing, WORST, request.schema, request.truth_images)

@@ -9,7 +9,7 @@ import typer
 
 from oncoprompt.cli.experiment_run import Asked, command_of
 from oncoprompt.cli.given import check_model
-from oncoprompt.cli.options import DEFAULT_MODEL, Quiet, Verbose
+from oncoprompt.cli.options import DEFAULT_MODEL, Overwrite, Quiet, Verbose
 from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,13 +61,14 @@ def prompts(
     seed: Seed = 0,
     model: ModelName = DEFAULT_MODEL,
     draws: Annotated[int, typer.Option(min=1, help="Draws of each prompt that is random.")] = 3,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
     """Boxes from tight to loose, clicks, a box and a correction, or nothing."""
     from oncoprompt.experiments.prompt_sweep import prompt_sweep
 
-    asked = Asked(context, out, data, schema, synthetic, seed, quiet, verbose)
+    asked = Asked(context, out, data, schema, synthetic, seed, overwrite, quiet, verbose)
     asked.run(lambda cases, begin: prompt_sweep(_loaded(model), cases, begin, draws))
 
 
@@ -80,13 +81,14 @@ def missing_channels(
     synthetic: Synthetic = 0,
     seed: Seed = 0,
     model: ModelName = DEFAULT_MODEL,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
     """Every subset of the four MRI channels, and the loss where one is left out."""
     from oncoprompt.experiments.missing_channels import missing_channels as experiment
 
-    asked = Asked(context, out, data, schema, synthetic, seed, quiet, verbose)
+    asked = Asked(context, out, data, schema, synthetic, seed, overwrite, quiet, verbose)
     asked.run(lambda cases, begin: experiment(_loaded(model), cases, begin))
 
 
@@ -99,13 +101,14 @@ def channel_order(
     synthetic: Synthetic = 0,
     seed: Seed = 0,
     model: ModelName = DEFAULT_MODEL,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
     """Every order of the channels; the answers should agree."""
     from oncoprompt.experiments.channel_order import channel_order as experiment
 
-    asked = Asked(context, out, data, schema, synthetic, seed, quiet, verbose)
+    asked = Asked(context, out, data, schema, synthetic, seed, overwrite, quiet, verbose)
     asked.run(lambda cases, begin: experiment(_loaded(model), cases, begin))
 
 
@@ -122,13 +125,14 @@ def memory(
         float, typer.Option(min=0.0, help="Train a network for each instead, so long; 0 changes the given weights.")
     ] = 0.0,
     items: Items = 200,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
     """How many earlier slices and channels to remember: in given weights, or trained anew for each number."""
     from oncoprompt.experiments.memory import memory_given, memory_trained
 
-    asked = Asked(context, out, data, schema, synthetic, seed, quiet, max(1, verbose))
+    asked = Asked(context, out, data, schema, synthetic, seed, overwrite, quiet, max(1, verbose))
     if train_minutes > 0:
         asked.run(lambda cases, begin: memory_trained(_training(out, train_minutes, model, items, seed), cases, begin))
     else:
@@ -153,6 +157,7 @@ def ablation(
     arms: Annotated[
         str | None, typer.Option(help="Arms to train, with commas between; all of them by default.")
     ] = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -160,7 +165,7 @@ def ablation(
     from oncoprompt.experiments.ablation import ablation as experiment
     from oncoprompt.experiments.ablation import chosen
 
-    asked = Asked(context, out, data, schema, synthetic, seed, quiet, max(1, verbose))
+    asked = Asked(context, out, data, schema, synthetic, seed, overwrite, quiet, max(1, verbose))
     asked.run(
         lambda cases, begin: experiment(
             _training(out, train_minutes, model, items, seed), range(seed, seed + seeds), chosen(arms), cases, begin
@@ -182,6 +187,7 @@ def few_shot(
     counts: Annotated[str, typer.Option(help="Numbers of cases to tune on, with commas between.")] = "1,2,4",
     minutes: Minutes = 20.0,
     steps: Annotated[int | None, typer.Option(min=1, help="Tune for so many steps instead.")] = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -190,7 +196,7 @@ def few_shot(
     from oncoprompt.experiments.few_shot import numbers
     from oncoprompt.training.finetune import FinetuneConfig
 
-    asked = Asked(context, out, data, schema, synthetic, seed, quiet, max(1, verbose))
+    asked = Asked(context, out, data, schema, synthetic, seed, overwrite, quiet, max(1, verbose))
     config = FinetuneConfig(model=model, minutes=minutes, steps=steps, seed=seed)
     asked.run(lambda cases, begin: experiment(numbers(counts), config, out, cases, begin))
 
@@ -219,6 +225,7 @@ def interaction(
     clicks: Annotated[
         bool, typer.Option("--clicks/--no-clicks", help="Correct a slice that has a box by clicks; or leave it.")
     ] = True,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -244,7 +251,7 @@ def interaction(
 
         return write_interaction(found, out, name, command_of(context))
 
-    Asked(context, out, data, schema, synthetic, seed, quiet, verbose).run_on(find, ask, write)
+    Asked(context, out, data, schema, synthetic, seed, overwrite, quiet, verbose).run_on(find, ask, write)
 
 
 @app.command(
@@ -269,6 +276,7 @@ def fair_comparison(
     ] = 60.0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw items while it trains.")] = 1,
     draws: Annotated[int, typer.Option(min=1, help="Draws of what is random.")] = 3,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -292,7 +300,7 @@ def fair_comparison(
 
         return write_fair_comparison(found, out, name, command_of(context))
 
-    Asked(context, out, data, schema, synthetic, seed, quiet, max(1, verbose)).run_on(find, ask, write)
+    Asked(context, out, data, schema, synthetic, seed, overwrite, quiet, max(1, verbose)).run_on(find, ask, write)
 
 
 def _loaded(model: str) -> Method:

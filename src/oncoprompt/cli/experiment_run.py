@@ -34,6 +34,7 @@ class Asked:
     schema: str | None
     synthetic: int
     seed: int
+    overwrite: bool
     quiet: bool
     verbose: int
 
@@ -63,9 +64,13 @@ class Asked:
     ) -> None:
         """The same with cases and results of another kind; ``write`` is given the experiment's name."""
         talk = Talk(self.quiet, self.verbose)
-        with talk.errors_told():
+        with talk.errors_told(self.overwrite):
             if self.out.exists() and not self.out.is_dir():
-                raise InputError(f"Output '{self.out}' is a file; give a folder.")
+                raise InputError(f"--output '{self.out}' is a file; give a folder.")
+            from oncoprompt.study.output import check_outputs
+
+            name = self.context.info_name or "experiment"
+            check_outputs(self.out / f"{name}.{ending}" for ending in ("md", "json", "png"))
             cases = find()
             with ExitStack() as shown:
                 # training shows its own progress, so that of the cases begins with the first
@@ -77,7 +82,7 @@ class Asked:
                     told[0]()
 
                 result = ask(cases, begin)
-            page, *others = write(result, self.context.info_name or "experiment")
+            page, *others = write(result, name)
             if not self.quiet:
                 say("\n".join([page.read_text(encoding="utf-8"), *map(str, (page, *others))]))
 

@@ -10,7 +10,7 @@ import typer
 
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.given import check_model, check_readable, check_schema
-from oncoprompt.cli.options import DEFAULT_MODEL, Quiet, Verbose
+from oncoprompt.cli.options import DEFAULT_MODEL, Overwrite, Quiet, Verbose
 from oncoprompt.errors import InputError
 from oncoprompt.training.process_settings import prepare_process
 
@@ -33,6 +33,7 @@ def finetune(
     steps: Annotated[int | None, typer.Option(min=1, help="Train so many steps instead.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -42,7 +43,7 @@ def finetune(
     """
     talk = Talk(quiet, max(1, verbose))
     prepare_process()
-    with talk.errors_told():
+    with talk.errors_told(overwrite):
         if not minutes > 0 or minutes == float("inf"):
             raise InputError(f"--minutes is {minutes:g}; give a positive number.")
         check_readable(data, "--data", folder=True)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oncoprompt.cli.case_files import check_room_for_cases, write_case
+from oncoprompt.cli.case_files import check_cases, check_room_for_cases, write_case
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.given import check_readable, check_schema
-from oncoprompt.cli.options import Quiet, Verbose
+from oncoprompt.cli.options import Overwrite, Quiet, Verbose
 from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def mix(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of partners, weights and times.")] = 0,
     iterations: Annotated[int, typer.Option(min=1, help="Iterations of each fit; about 0.1 s each.")] = 150,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -40,7 +41,7 @@ def mix(
     Velocity fields are fitted once for a folder of results and found again by the next run.
     """
     talk = Talk(quiet, verbose)
-    with talk.errors_told():
+    with talk.errors_told(overwrite):
         if out.exists() and not out.is_dir():
             raise InputError(f"Output '{out}' is a file; give a folder.")
         if out.resolve() == dataset.resolve():
@@ -48,6 +49,7 @@ def mix(
         check_readable(dataset, "DATASET", folder=True)
         check_schema(schema)
         check_room_for_cases(out, number)
+        check_cases(out, (case_name(seed, index) for index in range(number)), inputs=dataset.rglob("*"))
         from oncoprompt.mixing.store import FieldStore
 
         store = FieldStore(out / "fields")

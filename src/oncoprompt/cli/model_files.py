@@ -10,7 +10,7 @@ import typer
 
 from oncoprompt.cli.console import Talk, say, say_json
 from oncoprompt.cli.given import check_if_there
-from oncoprompt.cli.options import AsJson, Quiet, Verbose
+from oncoprompt.cli.options import AsJson, Overwrite, Quiet, Verbose
 from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,11 +49,12 @@ def convert(
     weights: Weights,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.safetensors or .pth).")],
     layout: Annotated[Layout, typer.Option(help="Names of the parameters in it.")] = Layout.TRANSFORMERS,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
     """Write SAM or MedSAM weights in another layout; wrappers and prefixes of training programs are taken off."""
-    with Talk(quiet, verbose).errors_told():
+    with Talk(quiet, verbose).errors_told(overwrite):
         check_if_there(weights, "WEIGHTS")
         told = converted(weights, output, layout)
         if not quiet:
@@ -64,11 +65,12 @@ def join_ct(
     mri: Annotated[Path, typer.Argument(help="Weights of tags-compact (.safetensors).")],
     ct: Annotated[Path, typer.Argument(help="Weights of a run on CT alone that started from them.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for both in one file and its manifest.")],
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
     """Put the layers that a run of tags-compact trained on CT alone beside its weights for MRI."""
-    with Talk(quiet, verbose).errors_told():
+    with Talk(quiet, verbose).errors_told(overwrite):
         check_if_there(mri, "MRI", folder=False)
         check_if_there(ct, "CT", folder=False)
         from oncoprompt.training.join_ct import join_ct as joined
@@ -97,14 +99,14 @@ def verified(weights: Path) -> dict[str, str]:
 
 
 def converted(weights: Path, output: Path, layout: Layout) -> str:
-    """Write the weights and return what they were; raises InputError for another ending or a file that is there."""
+    """Write the weights and return what they were; raises InputError for another ending or a file that is not ours."""
     from oncoprompt.methods.medsam.checkpoint import read_sam
     from oncoprompt.methods.medsam.sam_names import POSITIONAL, SECOND_COPY, to_original
+    from oncoprompt.study.output import check_outputs
 
     if output.suffix not in (".safetensors", ".pth"):
         raise InputError(f"Weights are written as .safetensors or .pth; found '{output.name}'.")
-    if output.exists():
-        raise InputError(f"'{output}' is there already. Give another name, or remove it.")
+    check_outputs([output], [weights])
     checkpoint = read_sam(weights)
     if checkpoint.text and layout is Layout.ORIGINAL:
         raise InputError(f"'{weights.name}' reads words, which segment_anything's layout has no names for.")
@@ -123,12 +125,12 @@ def _write(output: Path, state: dict[str, Tensor]) -> None:
     import torch
     from safetensors.torch import save
 
-    from oncoprompt.study.writer import write_whole
+    from oncoprompt.study.output import write_output
 
     tensors = {name: value.contiguous() for name, value in state.items()}
     if output.suffix == ".safetensors":
-        write_whole(output, save(tensors, metadata={"format": "pt"}))
+        write_output(output, save(tensors, metadata={"format": "pt"}))
         return
     content = io.BytesIO()
     torch.save(tensors, content)
-    write_whole(output, content.getvalue())
+    write_output(output, content.getvalue())

@@ -13,4 +13,8 @@ Verbose = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N; auto takes an accelerator where there is one.")]
 Model = Annotated[str, typer.Option(help="Model to use; see 'oncoprompt models list'.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace files that are there, also those OncoPrompt did not write."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else there.")]

@@ -19,10 +19,19 @@ class Outputs:
     overlay: Path | None
 
     @classmethod
-    def planned(cls, out: Path, study_name: str, overlay: Path | None, endings: Sequence[str] = _ENDINGS) -> Outputs:
+    def planned(
+        cls,
+        out: Path,
+        study_name: str,
+        overlay: Path | None,
+        endings: Sequence[str] = _ENDINGS,
+        beside: Iterable[Path] = (),
+    ) -> Outputs:
         """A file if `out` has one of the endings, else `<out>/<study>-seg` with the first of them; the folder is made.
 
-        Raises `InputError` where a folder is not there and should be, or an ending is not known.
+        Where the folder holds one of the scans in ``beside``, the name is `<study>-oncoprompt-seg`, which is taken for
+        neither scan nor truth by a later run. Raises `InputError` where a folder is not there and should be, or an
+        ending is not known.
         """
         if overlay is not None and overlay.suffix.lower() != ".png":
             raise InputError(f"--overlay '{overlay.name}' must end in .png.")
@@ -33,7 +42,11 @@ class Outputs:
                 hint = " Pictures are segmented with --model medsam-compact." if out.suffix.lower() == ".png" else ""
                 raise InputError(f"Output '{out}' is no folder and does not end in {known}.{hint}")
             out.mkdir(parents=True, exist_ok=True)
-            label_map = out / f"{study_name}-seg{endings[0]}"
+            from oncoprompt.study.channels import OWN_RESULT
+
+            homes = {path.parent.resolve() for path in beside}
+            own = OWN_RESULT if out.resolve() in homes else ""
+            label_map = out / f"{study_name}{own}-seg{endings[0]}"
         for path in (label_map, overlay):
             if path is not None and not path.resolve().parent.is_dir():
                 raise InputError(f"Folder '{path.parent}' does not exist; make it first.")
@@ -41,12 +54,12 @@ class Outputs:
                 raise InputError(f"Output '{path}' is a folder; give a file.")
         return cls(label_map, overlay)
 
-    def check_apart(self, sources: Iterable[Path]) -> None:
-        """Raise `InputError` where an output would take the place of one of the files that are read."""
-        read = {path.resolve() for path in sources}
-        for path in (self.label_map, self.overlay):
-            if path is not None and path.resolve() in read:
-                raise InputError(f"Output '{path}' is the scan itself; give another file.")
+    def check(self, inputs: Iterable[Path], maps: Sequence[str] = ()) -> None:
+        """Raise `InputError` as `check_outputs` does for what will be written, maps of these names among it."""
+        from oncoprompt.study.output import check_outputs
+
+        files = [self.label_map, *(self.probability(name) for name in maps)]
+        check_outputs(files if self.overlay is None else [*files, self.overlay], inputs)
 
     def probability(self, region: str) -> Path:
         """File of a region's probabilities, beside the label map; raises `InputError` where that is a picture."""

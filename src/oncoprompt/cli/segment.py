@@ -13,7 +13,7 @@ import typer
 from oncoprompt.cli import segment_kinds, segment_targets
 from oncoprompt.cli.console import Talk, say, say_json
 from oncoprompt.cli.given import about
-from oncoprompt.cli.options import DEFAULT_MODEL, AsJson, Device, Model, Quiet, Verbose
+from oncoprompt.cli.options import DEFAULT_MODEL, AsJson, Device, Model, Overwrite, Quiet, Verbose
 from oncoprompt.cli.outputs import Outputs
 from oncoprompt.cli.prompting import Asked, described
 from oncoprompt.cli.segment_request import Request, SliceOptions, source_of
@@ -98,6 +98,7 @@ def segment(
     ] = True,
     device: Device = "auto",
     as_json: AsJson = False,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -109,7 +110,7 @@ def segment(
     Models of slices (medsam-...) segment one target of any kind a box, in pictures and scans.
     """
     talk = Talk(quiet, verbose)
-    with talk.errors_told():
+    with talk.errors_told(overwrite):
         if file_format is Format.dicom_seg:
             raise InputError("Format dicom-seg is not built yet. Use --format nifti.")
         asked = Asked(box or (), click or (), no_click or (), text or (), anatomy)
@@ -150,9 +151,10 @@ def run(request: Request, talk: Talk) -> dict[str, Any]:
     with about("--schema"):
         check_told(schemas.get(schema), study.channels)
     prompts = request.asked.prompts(study.grid)
-    outputs = Outputs.planned(request.out, study.name, request.overlay)
-    outputs.check_apart(request.files_read)
-    request.check_room(outputs.label_map, study.grid, len(told_regions(study.channels)))
+    outputs = Outputs.planned(request.out, study.name, request.overlay, beside=request.scans)
+    regions = told_regions(study.channels)
+    outputs.check(request.files_read, list(regions.values()) if request.probabilities else ())
+    request.check_room(outputs.label_map, study.grid, len(regions))
     with talk.step(f"Loading {request.model}"):
         from oncoprompt.inference import Session
 

@@ -28,8 +28,9 @@ def run(request: Request, talk: Talk) -> dict[str, Any]:
     with talk.step("Reading the study"):
         study = Study.read(request.source)
     prompts = request.asked.drawn(study.grid)
-    outputs = Outputs.planned(request.out, study.name, request.overlay)
-    outputs.check_apart(request.files_read)
+    outputs = Outputs.planned(request.out, study.name, request.overlay, beside=request.scans)
+    maps = [words.replace(" ", "-") for words in request.asked.words] if request.probabilities else []
+    outputs.check(request.files_read, maps)
     request.check_room(outputs.label_map, study.grid, len(request.asked.words))
     with talk.step(f"Loading {request.model}"):
         from oncoprompt.inference import Session

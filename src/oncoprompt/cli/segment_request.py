@@ -16,6 +16,9 @@ from oncoprompt.errors import InputError
 if TYPE_CHECKING:
     from oncoprompt.geometry import Grid
 
+_NO_SCANS = (".png", ".json", ".html", ".md", ".csv", ".txt")
+"""What may lie in a folder of scans and is not read."""
+
 _COMPRESSION = 100
 """Label maps and probabilities become much smaller; a disk that is refused would not have held them."""
 
@@ -46,14 +49,15 @@ class Request:
 
     @property
     def scans(self) -> list[Path]:
-        """The files that are read: the scans named, or those of the folder that are no masks by their names."""
-        from oncoprompt.study.channels import is_mask, split_extension
+        """The files that are read: the scans named, or all of a folder, deeper ones too, that are no masks by name."""
+        from oncoprompt.study.channels import is_mask, is_own_result, split_extension
 
-        if isinstance(self.source, dict):
-            return list(self.source.values())
-        if not self.source.is_dir():
-            return [self.source]
-        return [file for file in self.source.iterdir() if not is_mask((split_extension(file.name) or [file.stem])[0])]
+        given = list(self.source.values()) if isinstance(self.source, dict) else [self.source]
+        files = [path for path in given if not path.is_dir()]
+        below = [file for path in given if path.is_dir() for file in path.rglob("*")]
+        files += [file for file in below if file.suffix.lower() not in _NO_SCANS]
+        stems = {file: (split_extension(file.name) or [file.stem])[0] for file in files}
+        return [file for file, stem in stems.items() if not (is_mask(stem) or is_own_result(stem))]
 
     @property
     def files_read(self) -> list[Path]:
@@ -78,11 +82,16 @@ class Request:
             if path is not None and not os.path.isdir(path.absolute().parent):
                 raise InputError(f"{flag}: Folder '{path.parent}' does not exist; make it first.")
         from oncoprompt.study.disk import check_room
+        from oncoprompt.study.output import check_outputs
 
         for flag, place in (("--output", self.out), ("--overlay", self.overlay)):
             if place is not None:
                 with about(flag):
                     check_room(place, 0)
+        for flag, path in (*(("--output", file) for file in files), ("--overlay", self.overlay)):
+            if path is not None:
+                with about(flag):
+                    check_outputs([path], self.files_read)
 
     def check_ready(self) -> None:
         """Raise `InputError` or `WeightsError` for a device or weights that are not there, before a scan is read."""

@@ -69,10 +69,9 @@ def _outputs(request: Request, study: Study) -> Outputs:
     endings: tuple[str, ...] = _VOLUME
     if thin_axis(study.grid) is not None:
         endings = (_PICTURE, *_VOLUME) if is_picture(study) else (*_VOLUME, _PICTURE)
-    outputs = Outputs.planned(request.out, study.name, request.overlay, endings)
-    outputs.check_apart(request.scans)
-    if request.probabilities:
-        outputs.probability("1")
+    outputs = Outputs.planned(request.out, study.name, request.overlay, endings, request.scans)
+    count = max(1, len(request.asked.boxes)) if request.probabilities else 0
+    outputs.check(request.files_read, [str(number) for number in range(1, count + 1)])
     return outputs
 
 

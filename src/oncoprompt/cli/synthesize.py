@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oncoprompt.cli.case_files import check_room_for_cases, write_case
+from oncoprompt.cli.case_files import check_cases, check_room_for_cases, write_case
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.given import check_readable
-from oncoprompt.cli.options import Quiet, Verbose
+from oncoprompt.cli.options import Overwrite, Quiet, Verbose
 from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
     from oncoprompt.synthesis import SyntheticStudy
 
+SHEET = "montage.png"
 EXAMPLE = "Example: oncoprompt synthesize -n 4 -o synthetic/ --seed 7"
 
 
@@ -36,6 +37,7 @@ def synthesize(
     replay: Annotated[
         Path | None, typer.Option(help="Make the study of this -record.json again, with what was edited in it.")
     ] = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -44,7 +46,7 @@ def synthesize(
     montage.png in the folder shows the first twelve of them.
     """
     talk = Talk(quiet, verbose)
-    with talk.errors_told():
+    with talk.errors_told(overwrite):
         if out.exists() and not out.is_dir():
             raise InputError(f"Output '{out}' is a file; give a folder.")
         for flag, path, folder in (("--anatomy", anatomy, None), ("--replay", replay, False)):
@@ -56,13 +58,16 @@ def synthesize(
                 raise InputError(
                     "--replay makes the study of its record; leave out -n, --seed, --family, --whole-head."
                 )
+            check_cases(out, [], [out / SHEET], [replay])
             _write_all(out, 1, _replayed(replay, anatomy), talk)
             return
         if whole_head and anatomy is None:
             raise InputError(
                 "--whole-head needs --anatomy, a folder of label maps of whole heads: the average brain has no head."
             )
-        _write_all(out, number, _drawn(range(seed, seed + number), family, anatomy, whole_head), talk)
+        seeds = range(seed, seed + number)
+        check_cases(out, map(case_name, seeds), [out / SHEET])
+        _write_all(out, number, _drawn(seeds, family, anatomy, whole_head), talk)
 
 
 def case_name(seed: int) -> str:
@@ -119,7 +124,7 @@ def _write_all(out: Path, number: int, studies: Iterator[tuple[str, SyntheticStu
                 rows.append(SheetRow.of_case(_title(name, made), made.study, made.label_map, SCHEMA))
             if talk.level >= 0:
                 say(str(folder))
-    draw_contact_sheet(out / "montage.png", rows)
+    draw_contact_sheet(out / SHEET, rows)
 
 
 def _title(name: str, made: SyntheticStudy) -> str:

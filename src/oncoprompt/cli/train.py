@@ -7,7 +7,7 @@ import typer
 
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.given import check_readable
-from oncoprompt.cli.options import Quiet, Verbose
+from oncoprompt.cli.options import Overwrite, Quiet, Verbose
 from oncoprompt.errors import InputError
 from oncoprompt.training.process_settings import prepare_process
 
@@ -18,6 +18,7 @@ def train(
     config: Annotated[Path, typer.Option("--config", "-c", help="Training configuration (TOML).")],
     out: Annotated[Path, typer.Option("--output", "-o", help="Folder for state, log, weights and manifest.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from state.pt in the output folder.")] = False,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -28,7 +29,7 @@ def train(
     """
     talk = Talk(quiet, max(1, verbose))
     prepare_process()
-    with talk.errors_told():
+    with talk.errors_told(overwrite):
         check_readable(config, "--config", folder=False)
         if out.exists() and not out.is_dir():
             raise InputError(f"--output '{out}' is a file; give a folder.")

@@ -11,7 +11,7 @@ from oncoprompt.cohort.cohort import Cohort, Problem, missing_channels
 from oncoprompt.cohort.label_names import schema_of_labels
 from oncoprompt.errors import InputError
 from oncoprompt.study import LabelSchema
-from oncoprompt.study.channels import channel_of_stem, is_mask, split_extension
+from oncoprompt.study.channels import channel_of_stem, is_mask, is_own_result, split_extension
 
 
 def is_bids(folder: Path) -> bool:
@@ -33,7 +33,8 @@ def read_bids(folder: Path, schema: LabelSchema | None = None) -> Cohort:
                 label_maps.setdefault(name, []).append(path)
     scans: dict[str, dict[str, list[Path]]] = {}
     for name, path in _anatomical(folder):
-        if not is_mask(_stem(path)) and (found := channel_of_stem(_stem(path))) is not None:
+        stem = _stem(path)
+        if not (is_mask(stem) or is_own_result(stem)) and (found := channel_of_stem(stem)) is not None:
             scans.setdefault(name, {}).setdefault(found[0], []).append(path)
     cases: list[Case] = []
     problems: list[Problem] = []

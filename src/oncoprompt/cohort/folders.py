@@ -14,7 +14,7 @@ from oncoprompt.cohort.case import Case, Source
 from oncoprompt.cohort.cohort import Cohort, Problem, missing_channels
 from oncoprompt.errors import InputError
 from oncoprompt.study import LabelSchema, schemas
-from oncoprompt.study.channels import channel_of_stem, is_mask, split_extension
+from oncoprompt.study.channels import channel_of_stem, is_mask, is_own_result, split_extension
 
 _LABEL_MAP = re.compile(r"(^|[-_. ])(seg|gtv)$")
 _DEPTH = 2
@@ -71,7 +71,7 @@ def _gather(folder: Path) -> Iterator[tuple[str, Files]]:
         whole, by_stem = Files(), dict[str, Files]()
         for path in names:
             parts = split_extension(path.name)
-            if parts is None:
+            if parts is None or is_own_result(parts[0]):
                 continue
             stem = parts[0]
             if match := _LABEL_MAP.search(stem.lower()):

@@ -12,7 +12,7 @@ from typing import Any
 
 from oncoprompt.cohort.cohort import Cohort
 from oncoprompt.errors import InputError
-from oncoprompt.study.writer import write_whole
+from oncoprompt.study.output import write_output
 
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 """Shares of the patients by default."""
@@ -90,7 +90,7 @@ class Split:
         parts = {
             part: {patient: list(cases) for patient, cases in patients.items()} for part, patients in self.parts.items()
         }
-        write_whole(path, f"{json.dumps({'seed': self.seed, 'parts': parts}, indent=2)}\n".encode())
+        write_output(path, f"{json.dumps({'seed': self.seed, 'parts': parts}, indent=2)}\n".encode())
 
     @classmethod
     def read(cls, path: Path, fold: int = 0) -> Split:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from oncoprompt.errors import InputError
-from oncoprompt.study.channels import channel_of_stem, split_extension
+from oncoprompt.study.channels import OWN_RESULT, channel_of_stem, is_own_result, split_extension
 
 _LABELS = re.compile(r"[-_](seg|gtv)$", re.IGNORECASE)
 # What the organisers of BraTS find in the name of a submitted file: patient and time.
@@ -43,7 +43,7 @@ def pair_label_maps(truth: Path, prediction: Path) -> Pairing:
     What is left over by name is paired by the number that BraTS identifies a case by (`00132-000`), where one file has
     it on either side. Raises InputError for a place that is not there or holds no label map, and where none pairs.
     """
-    true, predicted = _label_maps(truth), _label_maps(prediction)
+    true, predicted = _label_maps(truth, own=False), _label_maps(prediction, own=True)
     if truth.is_file() and prediction.is_file():
         return Pairing((Pair(next(iter(true)), truth, prediction),))
     unusable = {case: _several(files) for case, files in true.items() if len(files) > 1}
@@ -83,8 +83,11 @@ def _by_number(cases: Iterable[str]) -> dict[str, list[str]]:
     return numbered
 
 
-def _label_maps(place: Path) -> dict[str, list[Path]]:
-    """Label maps of each case in a folder, in the order of their names, or the one of a file."""
+def _label_maps(place: Path, own: bool) -> dict[str, list[Path]]:
+    """Label maps of each case in a folder, in the order of their names, or the one of a file.
+
+    With ``own``, a result of OncoPrompt beside the expert's label map is the one that is meant.
+    """
     if not place.exists():
         raise InputError(f"File or folder '{place}' does not exist.")
     if place.is_file():
@@ -96,7 +99,7 @@ def _label_maps(place: Path) -> dict[str, list[Path]]:
     for path in sorted(path for path in place.iterdir() if not path.name.startswith(".")):
         inside = sorted(path.iterdir()) if path.is_dir() else [path]
         for file in inside:
-            case = _case_of(file, anything=not path.is_dir())
+            case = _case_of(file, anything=not path.is_dir(), own=own)
             if case is not None and file.is_file() and not file.name.startswith("."):
                 found.setdefault(case, []).append(file)
     if not found:
@@ -104,15 +107,22 @@ def _label_maps(place: Path) -> dict[str, list[Path]]:
             f"Folder '{place}' holds no label maps. Each case is a file <case>.nii.gz or <case>-seg.nii.gz, or a "
             "sub-folder with <case>-seg.nii.gz in it."
         )
-    return dict(sorted(found.items()))
+    ours = {case: [file for file in files if is_own_result(file.name)] for case, files in found.items()}
+    return {case: ours[case] or files for case, files in sorted(found.items())}
 
 
-def _case_of(file: Path, anything: bool) -> str | None:
-    """Case that a file name gives: that of `<case>-seg`, and if `anything` will do, of any name but a scan's."""
+def _case_of(file: Path, anything: bool, own: bool) -> str | None:
+    """Case that a file name gives: that of `<case>-seg`, and if `anything` will do, of any name but a scan's.
+
+    Results of OncoPrompt beside scans are label maps of predictions (``own``) and never of truth.
+    """
     parts = split_extension(file.name)
     if parts is None:
         return None
     case = _LABELS.sub("", parts[0])
+    if is_own_result(case):
+        # beside the scans lie both, the expert's and ours: the name says which is which
+        return case.replace(OWN_RESULT, "") if own else None
     if case != parts[0]:
         return case
     return case if anything and channel_of_stem(case) is None else None

@@ -15,7 +15,7 @@ from oncoprompt import __version__
 from oncoprompt.experiments.cases import LABELLED
 from oncoprompt.experiments.engine import Outcome
 from oncoprompt.experiments.table import MISS_SENTENCE, plain_answers, plain_means, score_table
-from oncoprompt.study.writer import write_whole
+from oncoprompt.study.output import write_output
 from oncoprompt.training.export import source_commit
 
 
@@ -85,7 +85,7 @@ def write_parts(out: Path, name: str, page: str, content: Mapping[str, Any], fig
     paths = []
     for ending, data in parts.items():
         paths.append(out / f"{name}.{ending}")
-        write_whole(paths[-1], data)
+        write_output(paths[-1], data)
     return paths
 
 

@@ -66,10 +66,14 @@ class KindSegmentation:
         """Connected components (26 neighbours) of a kind."""
         return int(cc3d.connected_components(self.mask(words), connectivity=26, return_N=True)[1])
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the label map as NIfTI with the study's grid and header codes, whole or not at all."""
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Write the label map as NIfTI with the study's grid and header codes, whole or not at all.
+
+        Raises InputError where a file is there that OncoPrompt did not write, or that was changed since, unless
+        ``overwrite``.
+        """
         values = tuple((words, number) for number, words in enumerate(self.words, start=1))
-        write_nifti(path, self._labels, like=self.study, schema=LabelSchema(SCHEMA, values))
+        write_nifti(path, self._labels, like=self.study, schema=LabelSchema(SCHEMA, values), overwrite=overwrite)
 
     @cached_property
     def _labels(self) -> NDArray[np.uint8]:

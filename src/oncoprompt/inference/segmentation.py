@@ -139,13 +139,14 @@ class Segmentation:
             found.append(Lesion(number, int(sizes[part]), ml["WT"], position, ml))
         return found
 
-    def save(self, path: str | os.PathLike[str], schema: str | None = None) -> None:
+    def save(self, path: str | os.PathLike[str], schema: str | None = None, overwrite: bool = False) -> None:
         """Write the label map as NIfTI with the study's grid and header codes; the schema's name goes along.
 
-        Without a name it is brats2023, for CT "tumour".
+        Without a name it is brats2023, for CT "tumour". Raises InputError where a file is there that OncoPrompt did not
+        write, or that was changed since, unless ``overwrite``.
         """
         schema = schema or usual_schema(self.study.channels)
-        write_nifti(path, self.label_map(schema), like=self.study, schema=schema)
+        write_nifti(path, self.label_map(schema), like=self.study, schema=schema, overwrite=overwrite)
 
     @cached_property
     def _calibrated(self) -> NDArray[np.float32]:

@@ -16,9 +16,9 @@ from oncoprompt.errors import InputError
 from oncoprompt.geometry import mask_bounds
 from oncoprompt.inference.segmentation import Provenance
 from oncoprompt.study import LabelSchema, Study, write_nifti
+from oncoprompt.study.output import overwriting, write_output
 from oncoprompt.study.picture import is_picture, png_of
 from oncoprompt.study.slices import thin_axis
-from oncoprompt.study.writer import write_whole
 
 if TYPE_CHECKING:
     from oncoprompt.geometry import Grid
@@ -125,15 +125,16 @@ class TargetSegmentation:
             return None
         return float(self.voxels(number) * np.prod(np.delete(self.grid.spacing_mm, axis)))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write the label map whole or not at all: .nii or .nii.gz on the study's grid, .png for one slice.
 
         A PNG has the rows and columns of the picture as stored; it is 0 and 255 for one target, numbers for several.
-        Raises InputError for other endings, and for a PNG of a volume.
+        Raises InputError for other endings, for a PNG of a volume, and where a file is there that OncoPrompt did not
+        write, or that was changed since, unless ``overwrite``.
         """
         target = Path(path)
         if not target.name.lower().endswith(".png"):
-            write_nifti(target, self.label_map(), like=self.study, schema=_schema(self.count))
+            write_nifti(target, self.label_map(), like=self.study, schema=_schema(self.count), overwrite=overwrite)
             return
         axis = thin_axis(self.grid)
         if axis is None:
@@ -145,7 +146,8 @@ class TargetSegmentation:
         labels = np.take(self.label_map(), 0, axis=axis).T
         if self.count == 1:
             labels = labels * np.uint8(_ALL_OF_ONE)
-        write_whole(target, png_of(np.ascontiguousarray(labels)))
+        with overwriting(overwrite):
+            write_output(target, png_of(np.ascontiguousarray(labels)))
 
     def _target(self, number: int) -> TargetLogits:
         if not 1 <= number <= self.count:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from oncoprompt.errors import InputError
 from oncoprompt.mixing.anchor import SPACING_MM, Anchor
-from oncoprompt.study.writer import write_whole
+from oncoprompt.study.whole_file import write_whole
 from oncoprompt.synthesis.fields import BOX_MM, box_points, box_shape, exponential, sample
 
 VELOCITY_SPACING_MM = 8.0

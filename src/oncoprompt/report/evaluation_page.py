@@ -14,7 +14,7 @@ from oncoprompt.evaluation.profiles import Profile
 from oncoprompt.evaluation.statistics import RESAMPLES, PairedTest
 from oncoprompt.report.evaluation_summary import HEADINGS, comparison_text, figure_text, mean_text
 from oncoprompt.study import schemas
-from oncoprompt.study.writer import write_whole
+from oncoprompt.study.output import write_output
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 84em; padding: 0 1em; color: #1c2126; }
@@ -51,7 +51,7 @@ class EvaluationPage:
 
     def write(self, path: Path) -> None:
         """Write the page, whole or not at all."""
-        write_whole(path, self.html().encode())
+        write_output(path, self.html().encode())
 
     def html(self) -> str:
         """The page as text."""

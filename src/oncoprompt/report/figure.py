@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from oncoprompt.errors import InputError
 from oncoprompt.report.planes import Plane, widest_planes
 from oncoprompt.study import REGIONS, Study
+from oncoprompt.study.output import write_output
 from oncoprompt.study.regions import told_regions
-from oncoprompt.study.writer import write_whole
 
 Masks = Mapping[str, NDArray[np.generic]]
 
@@ -194,7 +194,7 @@ def write_figure(figure: Figure, target: Path) -> None:
     """Write a figure as PNG on black, whole or not at all."""
     with io.BytesIO() as content:
         figure.savefig(content, format="png", dpi=110, facecolor="black")
-        write_whole(target, content.getvalue())
+        write_output(target, content.getvalue())
 
 
 def _legend_lines(colours: Mapping[str, str], with_truth: bool, with_box: bool) -> list[Line2D]:

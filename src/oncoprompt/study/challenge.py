@@ -15,10 +15,10 @@ from oncoprompt.errors import InputError
 from oncoprompt.geometry import Grid, mask_bounds
 from oncoprompt.study.channels import COLOURS
 from oncoprompt.study.npz_file import read_arrays
+from oncoprompt.study.output import write_output
 from oncoprompt.study.slices import SliceStack
 from oncoprompt.study.study import Study
 from oncoprompt.study.volume import MAX_VOXELS
-from oncoprompt.study.writer import write_whole
 
 Edition = Literal["2024", "2025"]
 _FIELDS_2025 = ("z_mid_x_min", "z_mid_y_min", "z_mid_x_max", "z_mid_y_max", "z_min", "z_max", "z_mid")
@@ -206,4 +206,4 @@ def _write(path: Path, content: Mapping[str, NDArray[Any]]) -> None:
     stream = io.BytesIO()
     arrays: dict[str, Any] = dict(content)
     np.savez_compressed(stream, **arrays)
-    write_whole(path, stream.getvalue())
+    write_output(path, stream.getvalue())

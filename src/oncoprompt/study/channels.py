@@ -33,6 +33,9 @@ ALIASES = MappingProxyType(
 EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
 """File endings of scans, longest first."""
 
+OWN_RESULT = "-oncoprompt"
+"""Part of the names of results beside the scans they were made from: they are neither scans nor truth."""
+
 _MASK = re.compile(r"(^|[^a-z0-9])(seg|dseg|probseg|segmentation|mask|brainmask|label|labels|gtv)$")
 _BIDS_CONTRAST = re.compile(r"(^|_)ce-[a-z0-9]+_")
 
@@ -77,6 +80,11 @@ def channel_of_stem(stem: str) -> tuple[str, str] | None:
 def is_mask(stem: str) -> bool:
     """Whether a file stem names a segmentation rather than a scan."""
     return bool(_MASK.search(stem.lower()))
+
+
+def is_own_result(stem: str) -> bool:
+    """Whether a file stem names a result of OncoPrompt beside the scans it was made from."""
+    return OWN_RESULT in stem.lower()
 
 
 def split_extension(file_name: str) -> tuple[str, str] | None:

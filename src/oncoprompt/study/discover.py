@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from oncoprompt.errors import InputError
-from oncoprompt.study.channels import accepted_names, channel_of_stem, is_mask, named, split_extension
+from oncoprompt.study.channels import accepted_names, channel_of_stem, is_mask, is_own_result, named, split_extension
 
 _NNUNET = re.compile(r"^(?P<case>.+)_(?P<number>\d{4})$")
 
@@ -44,7 +44,7 @@ def in_folder(folder: Path) -> Found:
             continue
         seen.append(path.name)
         parts = split_extension(path.name)
-        if parts is None or is_mask(parts[0]):
+        if parts is None or is_mask(parts[0]) or is_own_result(parts[0]):
             continue
         found = _channel_in(parts[0], numbered)
         if found is not None:

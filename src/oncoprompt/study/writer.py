@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from oncoprompt.errors import InputError
 from oncoprompt.geometry import Grid
+from oncoprompt.study.output import overwriting, write_output
 from oncoprompt.study.schemas import LabelSchema, get
 from oncoprompt.study.study import Study
 
@@ -34,12 +33,14 @@ def write_nifti(
     array: NDArray[np.generic],
     like: Study | Grid,
     schema: LabelSchema | str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write (I, J, K) to .nii or .nii.gz with the shape, affine, sform and qform codes and units of `like`.
 
     Integers keep their type, bool becomes uint8, float16 and float64 become float32 (NIfTI has no half floats); there
-    is no scale slope. The file appears whole or not at all. `schema` is named in the description field, and the values
-    are checked against it. Raises InputError for another shape, type or extension, NaN, or a folder that is not there.
+    is no scale slope. The file appears whole or not at all, and replaces none that is not ours unless ``overwrite``.
+    `schema` is named in the description field, and the values are checked against it. Raises InputError for another
+    shape, type or extension, NaN, or a folder that is not there.
     """
     target = Path(path)
     if not target.name.lower().endswith((".nii", ".nii.gz")):
@@ -60,24 +61,8 @@ def write_nifti(
     image_class: Any = nib.Nifti2Image if isinstance(header, Nifti2Header) else nib.Nifti1Image
     # An affine of None leaves the orientation fields as they are, to the bit.
     content = image_class(values, None, header=header).to_bytes()
-    if target.name.lower().endswith(".gz"):
-        content = gzip.compress(content, compresslevel=4, mtime=0)
-    write_whole(target, content)
-
-
-def write_whole(target: Path, content: bytes) -> None:
-    """Write bytes under a temporary name in the same folder, then move them over `target`."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        with temporary.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
-    except OSError as error:
-        raise InputError(f"Cannot write '{target}': {error.strerror}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with overwriting(overwrite):
+        write_output(target, content)
 
 
 def _storable(array: NDArray[np.generic]) -> NDArray[np.generic]:

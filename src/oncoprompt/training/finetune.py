@@ -15,6 +15,7 @@ from oncoprompt.errors import InputError
 from oncoprompt.methods.registry import TrainedNetwork, load_network
 from oncoprompt.mixing.store import FieldStore
 from oncoprompt.mixing.velocity_field import FitSettings, VelocityField
+from oncoprompt.study.output import may_overwrite, overwriting
 from oncoprompt.synthesis.case import LabelledCase
 from oncoprompt.training.checkpoint import Progress, check_run_fits, load_state
 from oncoprompt.training.config import DataSection, ModelSection, OptimisationSection, RunSection, TrainingConfig
@@ -119,7 +120,8 @@ def finetune(cases: Sequence[LabelledCase], out: Path, config: FinetuneConfig, r
             "items": asdict(config.items),
         },
     }
-    weights = export_weights(out, averaged, progress, settings.to_mapping(), remarks)
+    with overwriting(True):
+        weights = export_weights(out, averaged, progress, settings.to_mapping(), remarks)
     done = completed_fraction(settings.optimisation, progress.step, progress.elapsed_s) >= 1.0
     return FineTuned(weights, progress, done)
 
@@ -132,8 +134,11 @@ def check(out: Path, config: FinetuneConfig, resume: bool = False) -> TrainedNet
     """
     if resume and not (out / _RUN / STATE_FILE).is_file():
         raise InputError(f"'{out}' holds no run to go on with. Leave --resume out.")
-    if not resume and out.exists() and (not out.is_dir() or _occupied(out)):
-        raise InputError(f"Output '{out}' is not an empty folder. Give another, or go on with its run with --resume.")
+    if not resume and out.exists() and (not out.is_dir() or (_occupied(out) and not may_overwrite())):
+        raise InputError(
+            f"Output '{out}' is not an empty folder. Give another, go on with its run with --resume, or begin again "
+            "with --overwrite."
+        )
     before = load_network(config.model)
     if before.name != MODEL:
         raise InputError(f"Fine-tuning is built for {MODEL} alone so far; '{config.model}' is {before.name}.")

@@ -13,13 +13,14 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from oncoprompt.errors import InputError
+from oncoprompt.study.output import check_outputs, may_overwrite, overwriting
 from oncoprompt.training.averaging import WeightAverage
 from oncoprompt.training.checkpoint import Progress, check_run_fits, load_state, remove_unfinished, save_state
 from oncoprompt.training.config import TrainingConfig
 from oncoprompt.training.export import export_weights
 from oncoprompt.training.feed import Fed, ItemSource, feed
 from oncoprompt.training.interruption import StopRequest
-from oncoprompt.training.journal import Journal
+from oncoprompt.training.journal import LOG_FILES, Journal
 from oncoprompt.training.loss import LossFunction
 from oncoprompt.training.processes import greatest, start_processes
 from oncoprompt.training.schedule import completed_fraction
@@ -62,10 +63,8 @@ def fit(
     there and for a disk without room, `TrainingError` after 20 steps in a row that had to be skipped because their loss
     is not finite or their item cannot be made, and where the state cannot be written.
     """
-    if resume is None and (out / STATE_FILE).exists():
-        raise InputError(
-            f"'{out}' holds the state of an earlier run. Resume from its {STATE_FILE} or give another folder."
-        )
+    if resume is None:
+        _check_folder(out, config)
     check_run_fits(out, model)
     fabric = start_processes(config.run)
     if config.run.threads is not None:
@@ -83,6 +82,17 @@ def fit(
         run.loop(source, told, stop)
     fabric.barrier()
     return run.progress
+
+
+def _check_folder(out: Path, config: TrainingConfig) -> None:
+    """Raise `InputError` where a new run would replace an earlier one, its own start, or files that are not ours."""
+    if (out / STATE_FILE).exists() and not may_overwrite():
+        raise InputError(
+            f"'{out}' holds the state of an earlier run. Resume from its {STATE_FILE} or give another folder."
+        )
+    weights = out / f"{config.model.name}.safetensors"
+    start = [Path(config.model.weights)] if config.model.weights is not None else []
+    check_outputs([weights, weights.with_suffix(".json"), *(out / name for name in LOG_FILES)], start)
 
 
 class _Run:
@@ -187,7 +197,8 @@ class _Run:
             progress.best_step, progress.best_score = progress.step, mean
             folder.mkdir(exist_ok=True)
             remarks = {"validation": {**scores, "mean": mean}}
-            export_weights(folder, self.average.values, progress, self.config.to_mapping(), remarks)
+            with overwriting(True):
+                export_weights(folder, self.average.values, progress, self.config.to_mapping(), remarks)
 
     def _save(self) -> None:
         """Write the state file."""
@@ -198,4 +209,6 @@ class _Run:
     def _export(self) -> None:
         """Write the averaged weights and their manifest."""
         if self.fabric.is_global_zero:
-            export_weights(self.out, self.average.values, self.progress, self.config.to_mapping())
+            # what lies there is this run's: that was checked when it began
+            with overwriting(True):
+                export_weights(self.out, self.average.values, self.progress, self.config.to_mapping())

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from oncoprompt.errors import InputError
-from oncoprompt.study.writer import write_whole
+from oncoprompt.study.whole_file import write_whole
 from oncoprompt.training.feed import ItemSource
 from oncoprompt.training.items import TrainingItem
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import torch
 
-from oncoprompt.errors import InputError, WeightsError
+from oncoprompt.errors import WeightsError
 from oncoprompt.methods.tags.compact import SHARED_WITH_CT
 from oncoprompt.methods.tags.compact_weights import joined, parted
 from oncoprompt.methods.tags.names import COMPACT
 from oncoprompt.methods.weight_files import read_own, trained_minutes
+from oncoprompt.study.output import check_outputs
 from oncoprompt.training.export import write_weights
 
 
@@ -18,8 +19,7 @@ def join_ct(mri: Path, ct: Path, folder: Path) -> Path:
     Raises InputError where it would overwrite, WeightsError for weights whose deepest layers, which both use, differ.
     """
     path = folder / f"{COMPACT}.safetensors"
-    if path.exists():
-        raise InputError(f"'{path}' exists. Give another folder.")
+    check_outputs([path, path.with_suffix(".json")], [mri, ct])
     first, second = read_own(mri), read_own(ct)
     ours, theirs = parted(first.state, ct=False), parted(second.state, ct=True)
     if set(ours) != set(theirs):

@@ -15,6 +15,8 @@ from oncoprompt.training.config import RunSection
 from oncoprompt.training.row_file import RowFile
 
 logger = logging.getLogger("oncoprompt.training")
+LOG_FILES = ("log.csv", "validation.csv")
+"""Figures of the steps, and of the validations."""
 
 
 class Journal:
@@ -25,8 +27,7 @@ class Journal:
 
     def __init__(self, folder: Path, last_step: int, run: RunSection) -> None:
         self._log_every = run.log_every
-        self._steps = RowFile(folder / "log.csv", last_step)
-        self._validations = RowFile(folder / "validation.csv", last_step)
+        self._steps, self._validations = (RowFile(folder / name, last_step) for name in LOG_FILES)
         self._board = Board(folder / "tensorboard", last_step) if run.tensorboard else None
         self._bar = _bar() if sys.stderr.isatty() else None
 

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from oncoprompt.errors import InputError
-from oncoprompt.study.writer import write_whole
+from oncoprompt.study.whole_file import write_whole
 from oncoprompt.training.checkpoint import Progress, load_state, save_state
 
 _AVERAGE, _SECOND = "average.", "second."

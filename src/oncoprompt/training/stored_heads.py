@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from oncoprompt.geometry import mask_bounds
-from oncoprompt.study.writer import write_whole
+from oncoprompt.study.whole_file import write_whole
 from oncoprompt.synthesis.atlas import Atlas
 from oncoprompt.synthesis.atlases import load_atlases
 from oncoprompt.synthesis.fields import BOX_MM

@@ -13,7 +13,7 @@ from torch import Tensor
 from oncoprompt.errors import InputError, WeightsError
 from oncoprompt.methods.tags.phrases import KNOWN_WORDS, meaning_of
 from oncoprompt.methods.weight_files import find_file, user_folders
-from oncoprompt.study.writer import write_whole
+from oncoprompt.study.whole_file import write_whole
 
 if TYPE_CHECKING:
     from oncoprompt.methods.tags.clip_text import TextTower
