@@ -34,7 +34,7 @@ def folders(tmp_path: Path) -> tuple[str | Path, ...]:
 
 def test_every_case_and_the_mean_are_in_the_json_the_table_and_the_page(tmp_path, folders, capsys):
     out, page = tmp_path / "scores.json", tmp_path / "scores.html"
-    assert call(*folders, "--json", out, "--html", page) == 0
+    assert call(*folders, "--json", out, "--html", page) == 4
     told = capsys.readouterr()
     scores = json.loads(out.read_text())
     assert scores["profile"] == "brats2024-met"
@@ -56,7 +56,7 @@ def test_every_case_and_the_mean_are_in_the_json_the_table_and_the_page(tmp_path
 
 def test_two_sets_of_predictions_are_compared(tmp_path, folders, capsys):
     other = write(tmp_path / "other", P1=ONE, P2=ONE)
-    assert call(*folders, "--compare", other, "--json", tmp_path / "s.json") == 0
+    assert call(*folders, "--compare", other, "--json", tmp_path / "s.json") == 4
     test = json.loads((tmp_path / "s.json").read_text())["wilcoxon"]["ET"]["lesionwise_dice"]
     assert test == {"n": 3, "different": 1, "median_difference": 0.0, "p": 1.0}
     assert "no case differs" in capsys.readouterr().out
@@ -89,14 +89,15 @@ def test_worst_cases_are_drawn_over_their_scans_or_say_why_not(tmp_path, folders
     scan = np.random.default_rng(0).normal(100, 9, GRID.shape).astype(np.float32)
     write_nifti(images / "P3" / "P3-t1c.nii.gz", scan, GRID)
     write_nifti(images / "P2-t2f.nii.gz", scan, GRID)
-    assert call(*folders, "--html", tmp_path / "with.html", "--truth-images", images) == 0
+    assert call(*folders, "--html", tmp_path / "with.html", "--truth-images", images) == 4
     told = capsys.readouterr().err
     assert "P1 is drawn without its scans" in told
     assert "P2 is" not in told
     assert "P3 is" not in told
-    assert call(*folders, "--html", tmp_path / "without.html") == 0
+    assert call(*folders, "--html", tmp_path / "without.html") == 4
     with_scans, without = (
-        (tmp_path / name).read_text().split("<figure>")[1:] for name in ("with.html", "without.html")
+        [figure.split("</figure>")[0] for figure in (tmp_path / name).read_text().split("<figure>")[1:]]
+        for name in ("with.html", "without.html")
     )
     assert [one == other for one, other in zip(with_scans, without, strict=True)] == [False, False, True]
 
@@ -133,7 +134,7 @@ def test_every_profile_scores_from_files_to_json(tmp_path, name):
     one = labels(LARGE, value=1)
     truth, prediction = write(tmp_path / "t", P1=one, P2=one), write(tmp_path / "p", P1=one)
     arguments = ("--truth", truth, "--prediction", prediction, "--profile", name)
-    assert call(*arguments, "--json", tmp_path / "s.json") == 0
+    assert call(*arguments, "--json", tmp_path / "s.json") == 4
     scores = json.loads((tmp_path / "s.json").read_text())
     region = "GTV" if list(PROFILES[name].regions) == ["GTV"] else "TC"
     assert scores["profile"] == name

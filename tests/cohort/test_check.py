@@ -39,7 +39,7 @@ BROKEN_SCANS = {
     "different grids": (
         image("x"),
         AFFINE + np.diag([0, 0, 0.5, 0]),
-        r"t1c.nii.gz and .*t2w.nii.gz lie on .*: affines that differ by up to 0\.5 mm",
+        r"t1c.nii.gz and .*t2w.nii.gz lie on .*: their voxels differ by up to 3 mm",
     ),
     "contradiction": (np.stack([image("x"), image("y")], 3), AFFINE, "holds 2 volumes, but stands for 1: t2w"),
 }
@@ -65,7 +65,7 @@ BROKEN_LABEL_MAPS = {
     "empty": (labels(), AFFINE, "empty label map", "seg.nii.gz holds no tumour"),
     "volumes": (np.stack([labels(1), labels(2)], 3), AFFINE, "labels", "holds 2 volumes"),
     "shape": (labels(1)[:-1], AFFINE, "different grids", r"shapes \(8, 9, 7\) and \(7, 9, 7\)"),
-    "moved": (labels(1), AFFINE + np.eye(4, k=3), "different grids", "affines that differ by up to 1 mm"),
+    "moved": (labels(1), AFFINE + np.eye(4, k=3), "different grids", "differ by up to 1 mm"),
 }
 
 

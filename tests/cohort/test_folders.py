@@ -139,11 +139,11 @@ def test_a_channel_that_most_cases_have_is_missed_in_the_others(tmp_path):
     assert "t2f" in problem.sentence
 
 
-def test_the_five_real_gliomas_are_of_2021_whatever_their_channels_are_called(real_data):
+def test_the_real_gliomas_are_of_2021_whatever_their_channels_are_called(real_data):
     cohort = read_cohort(real_data / "brats2021")
-    assert (cohort.layout, len(cohort.labelled), cohort.problems) == ("brats2021", 5, ())
+    assert (cohort.layout, len(cohort.labelled), cohort.problems) == ("brats2021", 11, ())
     assert {case.schema.name for case in cohort.cases} == {"brats2021"}
-    masks = cohort.cases[0].labels().region_masks()
+    masks = next(case for case in cohort.cases if "01476" in case.name).labels().region_masks()
     assert masks["ET"].sum() == 224
 
 

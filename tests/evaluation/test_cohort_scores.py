@@ -72,8 +72,8 @@ def test_bad_cases_are_scored_as_missing_and_said_and_the_others_are_untouched(t
             assert (figures["dice"], figures["false_negatives"], figures["volume_ml"]) == (0, 2, 0)
     told = scores.problems
     assert told["absent"] == "There is no prediction."
-    assert "an affine that differs by up to 1" in told["affine"]
-    assert "shape (20, 16, 11) instead of (20, 16, 12)" in told["shape"]
+    assert "differ by up to 11 mm" in told["affine"]
+    assert "shapes (20, 16, 12) and (20, 16, 11)" in told["shape"]
     assert "broken-seg.nii.gz" in told["broken"]
     assert "has no 4" in told["four"]
     assert "name it with --schema" in told["four"]

@@ -42,11 +42,11 @@ def test_spacing_volume_and_codes_of_an_anisotropic_grid() -> None:
     assert grid.axis_codes == ("P", "S", "R")
 
 
-def test_grids_match_within_the_tolerance_only() -> None:
+def test_grids_match_within_a_hundredth_of_a_voxel() -> None:
     moved = identity.copy()
-    moved[0, 3] = 5e-5
+    moved[0, 3] = 9e-3
     far = identity.copy()
-    far[0, 3] = 2e-4
+    far[0, 3] = 1.1e-2
     grid = Grid((2, 3, 4), identity)
     assert grid.matches(Grid((2, 3, 4), moved))
     assert not grid.matches(Grid((2, 3, 4), far))

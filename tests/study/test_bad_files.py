@@ -18,7 +18,7 @@ from oncoprompt.study import Study
 from oncoprompt.study.volume import read_volume
 from study.files import LPS, noise, patched, save
 
-DIM, DATATYPE, OFFSET, UNITS = 40, 70, 108, 123
+DIM, DATATYPE, OFFSET, UNITS, QFORM_CODE = 40, 70, 108, 123, 252
 
 
 def refused(path: Path, message: str) -> None:
@@ -94,9 +94,14 @@ def test_a_data_offset_out_of_all_proportion_is_refused(tmp_path: Path, offset: 
     refused(patched(tmp_path / "t1c.nii", small, OFFSET, struct.pack("<f", offset)), "header is damaged")
 
 
-def test_micrometres_are_refused(tmp_path: Path) -> None:
-    small = save(tmp_path / "small.nii", noise((2, 2, 2)))
-    refused(patched(tmp_path / "t1c.nii", small, UNITS, b"\x03"), "millimetres")
+@pytest.mark.parametrize(("unit", "mm", "name"), [(1, 1000.0, "metres"), (3, 0.001, "micrometres")])
+def test_other_units_are_read_in_millimetres_and_said(tmp_path: Path, caplog, unit: int, mm: float, name: str) -> None:
+    small = save(tmp_path / "small.nii", noise((2, 2, 2)), affine=np.diag([2.0, 2.0, 3.0, 1.0]) / mm)
+    volume = read_volume(patched(tmp_path / "t1c.nii", small, UNITS, bytes([unit])))
+    assert volume.grid.spacing_mm == pytest.approx((2.0, 2.0, 3.0), rel=1e-5)
+    assert volume.header is not None
+    assert np.allclose(volume.header.get_best_affine(), volume.grid.affine)
+    assert name in caplog.text
 
 
 @pytest.mark.parametrize(("bad", "count"), [(np.nan, 3), (np.inf, 1), (-np.inf, 2)])
@@ -130,7 +135,9 @@ def test_a_sheared_scan_is_refused_with_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("row", [(np.nan, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0)])
 def test_an_orientation_of_nothing_is_refused(tmp_path: Path, row: tuple[float, ...]) -> None:
     small = save(tmp_path / "small.nii")
-    refused(patched(tmp_path / "t1c.nii", small, 280, struct.pack("<4f", *row)), r"'t1c\.nii': The affine")
+    broken = patched(tmp_path / "broken.nii", small, 280, struct.pack("<4f", *row))
+    assert np.allclose(read_volume(broken).grid.affine, LPS)
+    refused(patched(tmp_path / "t1c.nii", broken, QFORM_CODE, b"\0\0"), r"'t1c\.nii': The affine")
 
 
 def test_channels_of_different_shape_are_refused_with_both_names(tmp_path: Path) -> None:
@@ -150,7 +157,7 @@ def test_channels_in_different_places_are_refused_with_the_difference(tmp_path: 
 
 
 def test_a_fifth_axis_is_refused_and_trailing_axes_of_one_are_not(tmp_path: Path) -> None:
-    refused(save(tmp_path / "a.nii.gz", noise((3, 3, 3, 1, 2))), "5 axes")
+    refused(save(tmp_path / "a.nii.gz", noise((3, 3, 3, 2, 2))), "5 axes")
     study = Study.read({"t1c": save(tmp_path / "b.nii.gz", noise((3, 4, 5, 1)))})
     assert study.grid.shape == (3, 4, 5)
 

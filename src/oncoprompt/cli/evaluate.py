@@ -13,6 +13,7 @@ import typer
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.given import about, check_readable, check_schema
 from oncoprompt.cli.options import Overwrite, Quiet, Verbose
+from oncoprompt.cli.process import IN_PART
 from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,12 +57,15 @@ def evaluate(
 ) -> None:
     """Score predictions lesion by lesion: each case, the mean over cases, and its bootstrap 95 % interval.
 
-    A case without a prediction that can be used is scored as missing, as the challenge does, and told.
+    A case without a prediction that can be used is scored as missing, as the challenge does, and told. Exit code 4 says
+    that there was one, or a case that could not be scored.
     """
     talk = Talk(quiet, verbose)
     with talk.errors_told(overwrite):
         request = Request(truth, prediction, profile, compare, schema, json_file, html_file, truth_images, jobs)
-        run(request, talk)
+        complete = run(request, talk)
+    if not complete:
+        raise typer.Exit(IN_PART)
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,11 @@ class Request:
         check_schema(self.schema)
 
 
-def run(request: Request, talk: Talk) -> None:
-    """Pair, score, write and tell. Nothing is scored before the request has been checked."""
+def run(request: Request, talk: Talk) -> bool:
+    """Pair, score, write and tell; whether every case was scored by its prediction.
+
+    Nothing is scored before the request has been checked.
+    """
     request.check()
     from oncoprompt.evaluation.pairing import pair_label_maps
     from oncoprompt.evaluation.profiles import profile
@@ -124,12 +131,14 @@ def run(request: Request, talk: Talk) -> None:
     other = None if others is None else _score(others, rules, request, talk)
     tests = {} if other is None else scores.compared(other)
     _write(request, pairing, scores, other, tests, talk)
+    complete = not any(found.problems for found in (scores, other) if found is not None)
     if talk.level < 0:
-        return
+        return complete
     say(mean_table(scores).rstrip())
     if other is not None:
         say(f"\n{request.compare}:\n{mean_table(other).rstrip()}")
         say(f"\nMedian difference and Wilcoxon's p:\n{comparison_table(tests).rstrip()}")
+    return complete
 
 
 def _score(pairing: Pairing, rules: Profile, request: Request, talk: Talk) -> CohortScores:

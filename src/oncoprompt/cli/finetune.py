@@ -11,6 +11,7 @@ import typer
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.given import check_model, check_readable, check_schema
 from oncoprompt.cli.options import DEFAULT_MODEL, Overwrite, Quiet, Verbose
+from oncoprompt.cli.process import IN_PART
 from oncoprompt.errors import InputError
 from oncoprompt.training.process_settings import prepare_process
 
@@ -39,7 +40,7 @@ def finetune(
 ) -> None:
     """Adapt a model to your own labelled cases, one to fifty of them; Ctrl-C keeps what has been learnt.
 
-    Of four cases or more, one is held out to tell what was gained.
+    Of four cases or more, one is held out to tell what was gained. Exit code 4 says that cases could not be used.
     """
     talk = Talk(quiet, max(1, verbose))
     prepare_process()
@@ -69,6 +70,10 @@ def finetune(
             say(_comparison([_scores(file, schema, models) for file in scored], held_out is not None))
         say(f"{result.weights}\nUse it: oncoprompt segment --model {result.weights} ...")
         say("To share it, give the weights and their manifest; the folder 'run' names your cases.")
+        from oncoprompt.synthesis.case_folder import cases_left_out
+
+        if len(cases) < len(files) or cases_left_out(data):
+            raise typer.Exit(IN_PART)
 
 
 def _read(data: Path, schema: str | None, talk: Talk) -> tuple[list[CaseFiles], list[LabelledCase]]:

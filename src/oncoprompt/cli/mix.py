@@ -13,6 +13,7 @@ from oncoprompt.cli.case_files import check_cases, check_room_for_cases, write_c
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.given import check_readable, check_schema
 from oncoprompt.cli.options import Overwrite, Quiet, Verbose
+from oncoprompt.cli.process import IN_PART
 from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ def mix(
         store = FieldStore(out / "fields")
         partners = _fitted(dataset, schema, seed, iterations, store, talk)
         _mix(dataset, schema, seed, number, partners, store, out, talk)
+    from oncoprompt.synthesis.case_folder import cases_left_out
+
+    if cases_left_out(dataset):
+        raise typer.Exit(IN_PART)
 
 
 def case_name(seed: int, index: int) -> str:

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from oncoprompt.errors import InputError, OncoPromptError, reason_of
 
-FAILED, BAD_INPUT = 1, 2
+FAILED, BAD_INPUT, IN_PART = 1, 2, 4
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _BROKEN_PIPE = 13
 """SIGPIPE's number, by which shells know a program whose reader went away; Windows has no such name."""

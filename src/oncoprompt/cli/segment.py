@@ -38,13 +38,17 @@ class Format(StrEnum):
 def segment(
     out: Annotated[Path, typer.Option("--output", "-o", help="Label map to write (.nii, .nii.gz) or a folder for it.")],
     study: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             "--input", "-i", help="Folder of a study or DICOM series, or one scan or picture; channels by file name."
         ),
     ] = None,
     channel: Annotated[
         list[str] | None, typer.Option(metavar="NAME=FILE", help="One channel and its file, instead of -i; repeatable.")
+    ] = None,
+    channel_order: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Channels of a file of several volumes in order, such as t2f,t1n,t1c,t2w."),
     ] = None,
     box: Annotated[
         list[str] | None,
@@ -115,8 +119,9 @@ def segment(
             raise InputError("Format dicom-seg is not built yet. Use --format nifti.")
         asked = Asked(box or (), click or (), no_click or (), text or (), anatomy)
         options = SliceOptions(plane, on, window, propagate)
-        source = source_of(study, channel or [])
-        request = Request(source, asked, out, overlay, model, schema, device, probabilities, options)
+        source = source_of(study or [], channel or [])
+        order = None if channel_order is None else tuple(channel_order.split(","))
+        request = Request(source, asked, out, overlay, model, schema, device, probabilities, options, order)
         request.check()
         answer, told = run, _told
         if _is_slice_model(model):
@@ -146,7 +151,7 @@ def run(request: Request, talk: Talk) -> dict[str, Any]:
     began = time.perf_counter()
     request.check_no_slice_options()
     with talk.step("Reading the study"):
-        study = Study.read(request.source)
+        study = Study.read(request.source, channel_order=request.channel_order)
     schema = request.schema or usual_schema(study.channels)
     with about("--schema"):
         check_told(schemas.get(schema), study.channels)

@@ -26,7 +26,7 @@ def run(request: Request, talk: Talk) -> dict[str, Any]:
         raise InputError("Several --text number kinds in their order, without a label schema; leave out --schema.")
     request.check_no_slice_options()
     with talk.step("Reading the study"):
-        study = Study.read(request.source)
+        study = Study.read(request.source, channel_order=request.channel_order)
     prompts = request.asked.drawn(study.grid)
     outputs = Outputs.planned(request.out, study.name, request.overlay, beside=request.scans)
     maps = [words.replace(" ", "-") for words in request.asked.words] if request.probabilities else []

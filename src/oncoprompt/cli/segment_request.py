@@ -46,6 +46,7 @@ class Request:
     device: str
     probabilities: bool
     slices: SliceOptions
+    channel_order: tuple[str, ...] | None = None
 
     @property
     def scans(self) -> list[Path]:
@@ -119,12 +120,17 @@ class Request:
             )
 
 
-def source_of(folder: Path | None, channels: Sequence[str]) -> Path | dict[str, Path]:
+def source_of(inputs: Sequence[Path], channels: Sequence[str]) -> Path | dict[str, Path]:
     """The study's folder or file, or the file of each channel named; raises `InputError` for both and for neither."""
-    if (folder is None) == (not channels):
+    if bool(inputs) == bool(channels):
         raise InputError("Give the study either as -i FOLDER or as --channel NAME=FILE, one for each channel.")
-    if folder is not None:
-        return folder
+    if len(inputs) > 1:
+        raise InputError(
+            f"-i was given {len(inputs)} times; one study is segmented at a time. Run the command once for each, or "
+            "give the files of one study with --channel NAME=FILE."
+        )
+    if inputs:
+        return inputs[0]
     files: dict[str, Path] = {}
     for given in channels:
         name, separator, file = given.partition("=")

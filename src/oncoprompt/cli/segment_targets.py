@@ -30,7 +30,7 @@ def run(request: Request, talk: Talk) -> dict[str, Any]:
     if request.schema is not None:
         raise InputError(f"'{request.model}' numbers targets and knows no label schema; leave out --schema.")
     with talk.step("Reading the study"):
-        study = Study.read(request.source, unnamed=_UNNAMED)
+        study = Study.read(request.source, channel_order=request.channel_order, unnamed=_UNNAMED)
     prompts = request.asked.prompts(study.grid)
     outputs = _outputs(request, study)
     request.check_room(outputs.label_map, study.grid, max(1, len(request.asked.boxes)))

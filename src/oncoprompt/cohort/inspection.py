@@ -110,9 +110,5 @@ def _of_grids(case: Case, grids: dict[Path, Grid]) -> Iterator[Problem]:
     for path, grid in grids.items():
         if first is None or grid.matches(grids[first]):
             continue
-        if grid.shape != grids[first].shape:
-            difference = f"shapes {grids[first].shape} and {grid.shape}"
-        else:
-            difference = f"affines that differ by up to {np.abs(grid.affine - grids[first].affine).max():.4g} mm"
-        sentence = f"{first.name} and {path.name} lie on different grids: {difference}."
+        sentence = f"{first.name} and {path.name} lie on different grids: {grids[first].difference(grid)}."
         yield Problem(case.name, "different grids", sentence)

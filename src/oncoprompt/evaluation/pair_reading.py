@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from oncoprompt.errors import InputError, in_shell
 from oncoprompt.evaluation.pairing import Pair
 from oncoprompt.evaluation.profiles import Profile
-from oncoprompt.geometry import Grid
+from oncoprompt.geometry import reordered
 from oncoprompt.study import LabelMap, convert, read_label_map, schemas
 from oncoprompt.study.schemas import UnnamedSchemaError
 
@@ -45,9 +45,11 @@ def read_pair(pair: Pair, profile: Profile, schema: str | None = None) -> ReadPa
         prediction = _read(pair.prediction, profile, schema)
     except (InputError, OSError) as error:
         return ReadPair(truth, None, f"The prediction cannot be used: {in_shell(error)}")
-    if not prediction.grid.matches(truth.grid):
-        return ReadPair(truth, None, _difference(prediction.grid, truth.grid))
-    return ReadPair(truth, prediction)
+    labels = reordered(prediction.labels, prediction.grid, truth.grid)
+    if labels is None:
+        told = truth.grid.difference(prediction.grid)
+        return ReadPair(truth, None, f"The prediction lies on another grid than the truth: {told}.")
+    return ReadPair(truth, LabelMap(np.asarray(labels, dtype=np.uint8), truth.grid, prediction.schema))
 
 
 def _read(path: Path, profile: Profile, schema: str | None) -> LabelMap:
@@ -61,11 +63,3 @@ def _read(path: Path, profile: Profile, schema: str | None) -> LabelMap:
             hint = "" if schema else " If it is in another numbering, name it with --schema."
             raise InputError(f"'{path.name}': {in_shell(error)}{hint}") from error
     return LabelMap(convert(found.labels, found.schema, own), found.grid, own)
-
-
-def _difference(prediction: Grid, truth: Grid) -> str:
-    if prediction.shape != truth.shape:
-        found = f"shape {prediction.shape} instead of {truth.shape}"
-    else:
-        found = f"an affine that differs by up to {np.abs(prediction.affine - truth.affine).max():.4g}"
-    return f"The prediction lies on another grid than the truth: {found}. Resample it to the grid of the scan."

@@ -31,10 +31,10 @@ class LabelledStudy:
     truth: LabelMap
 
     def __post_init__(self) -> None:
-        if not self.study.grid.matches(self.truth.grid, tolerance=1e-3):
+        if not self.study.grid.matches(self.truth.grid):
             raise InputError(
-                f"the label map lies on another grid ({self.truth.grid.shape}) than the images "
-                f"({self.study.grid.shape}). Resample it to theirs first."
+                "the label map lies on another grid than the images: "
+                f"{self.study.grid.difference(self.truth.grid)} first."
             )
         if not self.regions.get("WT", np.zeros(1)).any():
             raise InputError("the label map holds no tumour, so there is nothing to ask for.")

@@ -1,7 +1,7 @@
 """Grids, orientation and resampling between grids."""
 
 from oncoprompt.geometry.bounds import mask_bounds
-from oncoprompt.geometry.grid import Grid, roi_grid
+from oncoprompt.geometry.grid import Grid, reordered, roi_grid
 from oncoprompt.geometry.resample import resample
 
-__all__ = ["Grid", "mask_bounds", "resample", "roi_grid"]
+__all__ = ["Grid", "mask_bounds", "reordered", "resample", "roi_grid"]

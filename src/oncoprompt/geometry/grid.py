@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from itertools import combinations, product
 
 import numpy as np
-from nibabel.orientations import aff2axcodes, inv_ornt_aff, io_orientation
+from nibabel.orientations import aff2axcodes, apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
 from numpy.typing import ArrayLike, NDArray
 
 from oncoprompt.errors import InputError
+
+SAME_VOXEL = 0.01
+"""Voxels of two grids that lie no further apart, in voxels, are one: files round what they store."""
 
 MAX_SHEAR_DEGREES = 0.1
 """Axes may leave the right angle by this much: rounding in headers, not shear."""
@@ -67,9 +70,41 @@ class Grid:
         from_origin = np.asarray(world_mm, dtype=np.float64) - self.affine[:3, 3]
         return np.asarray(from_origin @ np.linalg.inv(self.affine[:3, :3]).T)
 
-    def matches(self, other: Grid, tolerance: float = 1e-4) -> bool:
-        """Whether both grids have one shape and affines that agree within `tolerance` (absolute, millimetres)."""
-        return self.shape == other.shape and bool(np.allclose(self.affine, other.affine, rtol=0.0, atol=tolerance))
+    @property
+    def corners_mm(self) -> NDArray[np.float64]:
+        """World millimetres (8, 3) of the centres of the corner voxels."""
+        return self.to_world(list(product(*((0, n - 1) for n in self.shape))))
+
+    def matches(self, other: Grid, tolerance: float | None = None) -> bool:
+        """Whether both grids are one: one shape, and no two voxels further apart than a hundredth of a voxel.
+
+        With `tolerance` (mm), voxels may lie so far apart.
+        """
+        if self.shape != other.shape:
+            return False
+        most = SAME_VOXEL * min(*self.spacing_mm, *other.spacing_mm) if tolerance is None else tolerance
+        return self.distance_mm(other) <= most
+
+    def distance_mm(self, other: Grid) -> float:
+        """The largest distance between voxels of the same indices, which two of the corners have."""
+        return float(np.linalg.norm(self.corners_mm - other.corners_mm, axis=1).max())
+
+    def difference(self, other: Grid) -> str:
+        """What another grid has different, and what would bring the two together, for messages."""
+        if self.canonical().matches(other.canonical()):
+            return (
+                f"they hold the same voxels in another order (axes {''.join(self.axis_codes)} and "
+                f"{''.join(other.axis_codes)}). Reorient one of them"
+            )
+        if self.shape != other.shape:
+            return f"they have shapes {self.shape} and {other.shape}. Resample one onto the other"
+        far = self.distance_mm(other)
+        told = f"their voxels differ by up to {far:.4g} mm ({far / min(self.spacing_mm):.3g} voxels)"
+        turned = np.abs(self.affine[:3, :3] - other.affine[:3, :3]).max() * max(self.shape)
+        if turned < SAME_VOXEL * min(self.spacing_mm):
+            shift = ", ".join(f"{x:.4g}" for x in other.affine[:3, 3] - self.affine[:3, 3])
+            told = f"{told}, a shift by {shift} mm"
+        return f"{told}. Register or resample one onto the other"
 
     def part(self, bounds: ArrayLike) -> Grid:
         """The voxels within half-open bounds (3, 2), which may reach beyond the grid, as a grid of their own."""
@@ -96,6 +131,19 @@ class Grid:
         orientation = io_orientation(self.affine)
         i, j, k = (self.shape[int(axis)] for axis in np.argsort(orientation[:, 0]))
         return Grid((i, j, k), self.affine @ inv_ornt_aff(orientation, self.shape))
+
+
+def reordered(array: NDArray[np.generic], grid: Grid, target: Grid) -> NDArray[np.generic] | None:
+    """An array (I, J, K, ...) on `grid` as `target` stores the same voxels, axes permuted and flipped.
+
+    None where the two hold other voxels; nothing is interpolated.
+    """
+    if grid.matches(target):
+        return array
+    if not grid.canonical().matches(target.canonical()):
+        return None
+    change = ornt_transform(io_orientation(grid.affine), io_orientation(target.affine))
+    return np.ascontiguousarray(apply_orientation(array, change))
 
 
 def roi_grid(grid: Grid, box_voxels: ArrayLike, spacing_mm: ArrayLike, multiple: ArrayLike = 8) -> Grid:

@@ -24,6 +24,7 @@ def summarise_kinds(
     """Number, words, volume (ml) and count a kind, warnings, model, prompts, timings (s) and grid, as JSON types."""
     summary = {
         "study": study.name,
+        "unused_files": [{"file": file.file, "reason": file.reason} for file in study.unused_files],
         "channels": list(study.channels),
         "kinds": [
             {

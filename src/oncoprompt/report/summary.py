@@ -74,6 +74,7 @@ def summarise(study: Study, segmentation: Segmented, prompts: Sequence[Mapping[s
     told = told_regions(study.channels)
     summary = {
         "study": study.name,
+        "unused_files": [{"file": file.file, "reason": file.reason} for file in study.unused_files],
         "channels": list(study.channels),
         "regions": {
             name: {

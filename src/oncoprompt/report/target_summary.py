@@ -35,6 +35,7 @@ def summarise_targets(
     """
     summary = {
         "study": study.name,
+        "unused_files": [{"file": file.file, "reason": file.reason} for file in study.unused_files],
         "channels": list(segmentation.channels),
         "plane": segmentation.plane,
         "intensities": segmentation.intensities,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -11,17 +12,41 @@ from pathlib import Path
 from typing import Any
 
 from oncoprompt.errors import InputError
-from oncoprompt.study.channels import accepted_names, channel_of_stem, is_mask, is_own_result, named, split_extension
+from oncoprompt.study.channels import (
+    EXTENSIONS,
+    accepted_names,
+    channel_of_stem,
+    is_mask,
+    is_own_result,
+    named,
+    other_kind,
+    split_extension,
+)
+from oncoprompt.study.nifti import partner
 
+_LABELS, _OWN = "a label map by its name", "a result of OncoPrompt"
+_DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif")
+_MOST_TOLD = 6
+_LOG = logging.getLogger(__name__)
 _NNUNET = re.compile(r"^(?P<case>.+)_(?P<number>\d{4})$")
 
 
 @dataclass(frozen=True)
+class UnusedFile:
+    """A file that looks like a scan and is not used, by its name within the folder, and the reason."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Found:
-    """Files of a study by channel, and a name for it."""
+    """Files of a study by channel, a name for it, and the scans that are not used."""
 
     name: str
     files: dict[str, Path]
+    unused: tuple[UnusedFile, ...] = ()
 
 
 def in_mapping(mapping: Mapping[str, str | os.PathLike[str]]) -> Found:
@@ -35,27 +60,85 @@ def in_mapping(mapping: Mapping[str, str | os.PathLike[str]]) -> Found:
 
 
 def in_folder(folder: Path) -> Found:
-    """Channels by the ends of the file names in a folder; segmentations are passed over."""
+    """Channels by the names of the files in a folder; every other scan is told with the reason it is not used.
+
+    Raises InputError where no file names a channel, and where two name the same.
+    """
     files: dict[str, Path] = {}
+    unused: list[UnusedFile] = []
     seen: list[str] = []
     numbered = _channel_names(folder)
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not path.is_file():
+        if path.name.startswith("."):
+            continue
+        if not path.is_file():
+            unused += _below(path)
             continue
         seen.append(path.name)
         parts = split_extension(path.name)
-        if parts is None or is_mask(parts[0]) or is_own_result(parts[0]):
+        if parts is None:
+            unused += [UnusedFile(path.name, reason)] if (reason := _other_format(path.name)) else []
             continue
-        found = _channel_in(parts[0], numbered)
+        if path.suffix.lower() == ".img" and partner(path, ".hdr") is not None:
+            # read with its header
+            continue
+        found = None if _is_result(parts[0]) else _channel_in(parts[0], numbered)
         if found is not None:
             _add(files, found[0], path)
+        else:
+            unused.append(UnusedFile(path.name, _why_not(parts[0])))
     if not files:
         listed = ", ".join(seen[:12]) + (f", ... ({len(seen)} files)" if len(seen) > 12 else "")
         raise InputError(
             f"Folder '{folder.name}' holds no channel. Found: {listed or 'nothing'}. "
             f"Accepted names at the end of a file name: {accepted_names()}."
         )
-    return Found(folder.resolve().name, files)
+    _warn(folder, unused)
+    return Found(folder.resolve().name, files, tuple(unused))
+
+
+def _is_result(stem: str) -> bool:
+    return is_mask(stem) or is_own_result(stem)
+
+
+def _why_not(stem: str) -> str:
+    if is_own_result(stem):
+        return _OWN
+    if is_mask(stem):
+        return _LABELS
+    kind = other_kind(stem)
+    return f"{kind}, which is no channel here" if kind else "its name is not that of one channel"
+
+
+def _other_format(name: str) -> str | None:
+    """Why a file is not used whose format is no format of scans; None for what nobody takes for a scan."""
+    lower = name.lower()
+    if lower.endswith(_DICOM_ENDINGS):
+        return "DICOM beside scans of another format"
+    if lower.endswith(_PICTURES):
+        return "a picture"
+    return "a case of the MedSAM challenges" if lower.endswith(".npz") else None
+
+
+def _below(folder: Path) -> list[UnusedFile]:
+    """Scans in a folder within a folder, as one entry."""
+    if not folder.is_dir():
+        return []
+    inside = [file for file in sorted(folder.rglob("*")) if split_extension(file.name) or _other_format(file.name)]
+    shown = [file for file in inside if file.is_file() and not file.name.startswith(".")]
+    if not shown:
+        return []
+    count = f"{len(shown)} files, such as {shown[0].name}" if len(shown) > 1 else shown[0].name
+    return [UnusedFile(f"{folder.name}/", f"a folder within the study ({count})")]
+
+
+def _warn(folder: Path, unused: Sequence[UnusedFile]) -> None:
+    """One line about what a person may have meant to be read; label maps, pictures and results of ours are usual."""
+    told = [file for file in unused if file.reason not in (_LABELS, _OWN) and file.reason != _other_format(".png")]
+    if told:
+        named_files = "; ".join(f"{file.file} ({file.reason})" for file in told[:_MOST_TOLD])
+        more = f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
+        _LOG.warning("Not used in folder '%s': %s%s.", folder.resolve().name, named_files, more)
 
 
 def in_file(path: Path) -> Found | None:
@@ -63,7 +146,7 @@ def in_file(path: Path) -> Found | None:
     parts = split_extension(path.name)
     if parts is None:
         raise InputError(
-            f"'{path.name}' is not a scan this package reads; give a .nii, .nii.gz, .nrrd or .mha file or a folder."
+            f"'{path.name}' is not a scan this package reads; give a file in {', '.join(EXTENSIONS)}, or a folder."
         )
     numbered = _channel_names(path.parent)
     found = _channel_in(parts[0], numbered)
@@ -76,25 +159,30 @@ def volume_order(path: Path, volumes: int, given: Sequence[str] | None) -> list[
     """Channel of each volume of a four-dimensional file: as given, else from dataset.json beside or above it."""
     order = [named(name) for name in given] if given is not None else _channel_names(path.parent)
     if not order:
+        what = f"'{path.name}' holds {volumes} volumes and nothing says which is which. Say the order with"
+        rest = "put its dataset.json beside it, or give one file for each channel"
         raise InputError(
-            f"'{path.name}' holds {volumes} volumes and nothing says which is which. Say the order with "
-            "Study.read(path, channel_order=['t2f', 't1n', 't1c', 't2w']), put its dataset.json beside it, or give one "
-            "file a channel with Study.read({'t1c': path, ...})."
+            f"{what} Study.read(path, channel_order=['t2f', 't1n', 't1c', 't2w']), {rest}, "
+            "Study.read({'t1c': path, ...}).",
+            in_shell=f"{what} --channel-order t2f,t1n,t1c,t2w, {rest} with --channel NAME=FILE.",
         )
-    source = "channel_order" if given is not None else "dataset.json"
+    source = "dataset.json" if given is None else "channel_order"
     if len(order) != volumes or len(set(order)) != volumes:
+        told = f"names {len(set(order))} different channels: {', '.join(order)}. Name each volume once."
         raise InputError(
-            f"'{path.name}' holds {volumes} volumes, but {source} names {len(set(order))} different channels: "
-            f"{', '.join(order)}. Name each volume once."
+            f"'{path.name}' holds {volumes} volumes, but {source} {told}",
+            in_shell=f"'{path.name}' holds {volumes} volumes, but "
+            f"{'dataset.json' if given is None else '--channel-order'} {told}",
         )
     return order
 
 
 def _add(files: dict[str, Path], channel: str, path: Path) -> None:
     if channel in files:
+        two = f"Two files for channel '{channel}': {files[channel].name} and {path.name}. Keep one, or name files with"
         raise InputError(
-            f"Two files for channel '{channel}': {files[channel].name} and {path.name}. "
-            "Keep one, or name the files with Study.read({'" + channel + "': path, ...})."
+            f"{two} Study.read({{'{channel}': path, ...}}).",
+            in_shell=f"{two} --channel {channel}={path.name}, one for each channel.",
         )
     files[channel] = path
 

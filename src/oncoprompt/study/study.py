@@ -12,7 +12,7 @@ from nibabel.nifti1 import Nifti1Header
 from numpy.typing import NDArray
 
 from oncoprompt.errors import InputError
-from oncoprompt.geometry import Grid
+from oncoprompt.geometry import Grid, reordered
 from oncoprompt.study import discover
 from oncoprompt.study.channels import COLOURS, accepted_names, in_order, named, split_extension
 from oncoprompt.study.dicom import Sizes, is_dicom
@@ -26,6 +26,7 @@ class Study:
     """Channels (I, J, K) float32 by name on one grid; `header` is the NIfTI header whose codes outputs repeat.
 
     `sizes` is "area" for a slice of unknown thickness and "none" for a picture, of which no volume in ml can be told.
+    `unused_files` are those beside the channels that look like scans, each with the reason it is not used.
 
     Raises InputError for no channel, shapes that differ from the grid, values that are not finite, a constant channel
     (one colour of several may be), or a header of another grid.
@@ -36,6 +37,7 @@ class Study:
     name: str = "study"
     header: Nifti1Header | None = None
     sizes: Sizes = "volume"
+    unused_files: tuple[discover.UnusedFile, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.channels:
@@ -67,6 +69,13 @@ class Study:
         `unnamed` the channel of a single scan that tells none. Raises InputError, with a sentence for each way in which
         files can be missing, damaged, ambiguous or not fit each other.
         """
+        if channel_order is not None and (
+            isinstance(source, Mapping) or (Path(source).is_dir() and not is_dicom(Path(source)))
+        ):
+            raise InputError(
+                "channel_order is for one file of several volumes. Leave it out.",
+                in_shell="--channel-order is for one file of several volumes, given with -i. Leave it out.",
+            )
         if isinstance(source, Mapping):
             return cls._from_files(discover.in_mapping(source), name)
         path = Path(source)
@@ -108,11 +117,10 @@ class Study:
                     "needs one. Read it on its own, or give one file a channel."
                 )
             volumes[channel] = volume
-        first = next(iter(volumes))
-        for channel, volume in volumes.items():
-            _check_same_grid(study_name, (first, volumes[first].grid), (channel, volume.grid))
-        channels = {channel: volume.array for channel, volume in volumes.items()}
-        return cls(channels, volumes[first].grid, study_name, volumes[first].header, _least_sizes(volumes.values()))
+        first = next(iter(volumes.values()))
+        channels = _on_one_grid(study_name, volumes)
+        sizes = _least_sizes(volumes.values())
+        return cls(channels, first.grid, study_name, first.header, sizes, found.unused)
 
     def channel(self, name: str) -> NDArray[np.float32]:
         """One channel by any accepted spelling; raises InputError with the names there are."""
@@ -140,18 +148,19 @@ def _only(channel_order: Sequence[str], path: Path) -> str:
     return channel_order[0]
 
 
-def _check_same_grid(study: str, reference: tuple[str, Grid], other: tuple[str, Grid]) -> None:
-    if reference[1].matches(other[1]):
-        return
-    (first, grid), (second, grid2) = reference, other
-    if grid.shape != grid2.shape:
-        difference = f"shapes {grid.shape} and {grid2.shape}"
-    else:
-        difference = f"affines that differ by up to {np.abs(grid.affine - grid2.affine).max():.4g} mm"
-    raise InputError(
-        f"Channels '{first}' and '{second}' of study '{study}' lie on different grids: {difference}. "
-        "Register or resample them onto one grid first."
-    )
+def _on_one_grid(study: str, volumes: Mapping[str, Volume]) -> dict[str, NDArray[np.float32]]:
+    """The channels on the grid of the first one; raises InputError where they hold other voxels."""
+    first, reference = next(iter(volumes.items()))
+    channels: dict[str, NDArray[np.float32]] = {}
+    for channel, volume in volumes.items():
+        array = reordered(volume.array, volume.grid, reference.grid)
+        if array is None:
+            raise InputError(
+                f"Channels '{first}' and '{channel}' of study '{study}' lie on different grids: "
+                f"{reference.grid.difference(volume.grid)} first."
+            )
+        channels[channel] = np.asarray(array, dtype=np.float32)
+    return channels
 
 
 def _checked(array: NDArray[np.generic], channel: str, grid: Grid, study: str) -> NDArray[np.float32]:

@@ -40,12 +40,10 @@ class LabelledCase:
     @classmethod
     def of_study(cls, study: Study, label_map: LabelMap) -> LabelledCase:
         """Bring a real study into the head box; raises InputError where the grids differ or no MRI channel is there."""
-        if study.grid.shape != label_map.grid.shape or not np.allclose(
-            study.grid.affine, label_map.grid.affine, atol=1e-3
-        ):
+        if not study.grid.matches(label_map.grid):
             raise InputError(
-                f"Case '{study.name}': the label map lies on another grid than the images "
-                f"({label_map.grid.shape} against {study.grid.shape}). Resample it to the study's grid first."
+                f"Case '{study.name}': the label map lies on another grid than the images: "
+                f"{study.grid.difference(label_map.grid)} first."
             )
         names = tuple(name for name in CHANNELS if name in study.channels)
         if not names:

@@ -44,19 +44,7 @@ def find_cases(folder: Path) -> list[CaseFiles]:
     A sub-folder of scans without one `*-seg.nii.gz` (or `_seg`, `seg`) is passed over with a warning that names it.
     Raises InputError where the folder is missing, holds no case, or holds only unlabelled ones.
     """
-    if not folder.is_dir():
-        raise InputError(f"There is no folder '{folder}'. Give a folder that holds one folder for each case.")
-    cases: list[CaseFiles] = []
-    unlabelled: list[str] = []
-    for path in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        stems = _scans(path)
-        label_maps = [scan for scan, stem in stems.items() if _LABEL_MAP.search(stem.lower())]
-        if len(label_maps) == 1:
-            cases.append(CaseFiles(path, label_maps[0]))
-        elif stems:
-            found = ", ".join(scan.name for scan in label_maps) or "no label map"
-            _log.warning("Case '%s' is left out: found %s; it needs one file *-seg.nii.gz.", path.name, found)
-            unlabelled.append(path.name)
+    cases, unlabelled = _sorted_out(folder)
     if cases:
         return cases
     if unlabelled:
@@ -68,6 +56,30 @@ def find_cases(folder: Path) -> list[CaseFiles]:
     raise InputError(
         f"Folder '{folder}' holds no cases.{hint} Each case is a sub-folder with its scans and one <case>-seg.nii.gz."
     )
+
+
+def cases_left_out(folder: Path) -> list[str]:
+    """Names of the sub-folders of scans without one label map, which `find_cases` leaves out."""
+    return _sorted_out(folder, warn=False)[1]
+
+
+def _sorted_out(folder: Path, warn: bool = True) -> tuple[list[CaseFiles], list[str]]:
+    """The labelled cases of a folder, and the names of those that are none."""
+    if not folder.is_dir():
+        raise InputError(f"There is no folder '{folder}'. Give a folder that holds one folder for each case.")
+    cases: list[CaseFiles] = []
+    unlabelled: list[str] = []
+    for path in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        stems = _scans(path)
+        label_maps = [scan for scan, stem in stems.items() if _LABEL_MAP.search(stem.lower())]
+        if len(label_maps) == 1:
+            cases.append(CaseFiles(path, label_maps[0]))
+        elif stems:
+            found = ", ".join(scan.name for scan in label_maps) or "no label map"
+            if warn:
+                _log.warning("Case '%s' is left out: found %s; it needs one file *-seg.nii.gz.", path.name, found)
+            unlabelled.append(path.name)
+    return cases, unlabelled
 
 
 def read_cases(folder: Path, schema: LabelSchema | str | None = None, at_least: int = 1) -> Iterator[LabelledCase]:

@@ -55,8 +55,9 @@ def _read_volume(case: Case, channel: str, preset: str, plane: str | None) -> La
     if case.label_map is None:
         raise InputError(f"Case '{case.name}' has no label map.")
     study, label_map = case.study(), read_volume(case.label_map, raw=True)
-    if not study.grid.matches(label_map.grid, tolerance=1e-3):
-        raise InputError(f"Case '{case.name}': scan and label map lie on different grids. Resample the label map.")
+    if not study.grid.matches(label_map.grid):
+        told = study.grid.difference(label_map.grid)
+        raise InputError(f"Case '{case.name}': scan and label map lie on different grids: {told}.")
     stack = SliceStack.across(study.grid, plane)
     images = grey_levels(stack.slices(study.channel(channel)), channel, preset)
     names = {number: meaning for meaning, number in case.schema.values} if case.schema is not None else {}

@@ -94,8 +94,9 @@ def read_organ_case(source: CaseSource, anatomy: AnatomySource) -> OrganCase:
     """
     case = source.case
     study, label_map = case.study(), case.labels()
-    if not study.grid.matches(label_map.grid, tolerance=1e-3):
-        raise InputError(f"Case '{case.name}': scan and label map lie on different grids. Resample the label map.")
+    if not study.grid.matches(label_map.grid):
+        told = study.grid.difference(label_map.grid)
+        raise InputError(f"Case '{case.name}': scan and label map lie on different grids: {told}.")
     tumour = label_map.region_masks()["WT"]
     if source.organ == BRAIN:
         channel = channel_for(study, BRAIN)
@@ -142,6 +143,6 @@ def _mask(file: Path, grid: Grid) -> NDArray[np.bool_]:
     if volume.array.ndim != 3:
         raise InputError(f"'{file.name}' holds {volume.array.shape[3]} volumes; a mask has one.")
     mask = np.asarray(volume.array > 0)
-    if volume.grid.matches(grid, tolerance=1e-3):
+    if volume.grid.matches(grid):
         return mask
     return np.asarray(resample(mask.astype(np.uint8), volume.grid, grid, order=0) > 0)
