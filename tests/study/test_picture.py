@@ -4,12 +4,14 @@ import io
 import logging
 
 import numpy as np
+import png
 import pytest
+import tifffile
 from PIL import Image
 
 from oncoprompt.errors import InputError
 from oncoprompt.study import Study
-from oncoprompt.study.picture import is_picture, png_of
+from oncoprompt.study.picture import is_picture, png_of, read_picture
 from oncoprompt.study.slices import SliceStack
 
 RNG = np.random.default_rng(3)
@@ -107,3 +109,37 @@ def test_other_files_several_pages_and_bombs_are_refused(tmp_path):
 
 def test_labels_written_as_png_come_back(tmp_path):
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png_of(GREY)))), GREY)
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif"])
+@pytest.mark.parametrize("colours", [2, 3, 4])
+def test_all_sixteen_bits_of_a_colour_are_read(tmp_path, ending, colours):
+    values = np.random.default_rng(colours).integers(0, 2**16, (5, 7, colours)).astype(np.uint16)
+    path = deep(tmp_path / f"deep{ending}", values)
+    read, _, names = read_picture(path)
+    assert names == (("grey",) if colours == 2 else ("red", "green", "blue"))
+    seen = read.swapaxes(0, 1)[:, :, 0]
+    assert np.array_equal(seen, values[..., 0] if colours == 2 else values[..., :3])
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif"])
+def test_a_truncated_picture_of_sixteen_bits_is_refused_by_name(tmp_path, ending):
+    path = deep(tmp_path / f"deep{ending}", np.random.default_rng(0).integers(0, 2**16, (50, 70, 3)).astype(np.uint16))
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(InputError, match="deep"):
+        read_picture(path)
+
+
+def deep(path, values):
+    """A picture with 16 bits a colour, written by libraries that keep them."""
+    if path.suffix == ".tif":
+        tifffile.imwrite(
+            path, values, photometric="minisblack" if values.shape[2] == 2 else "rgb", planarconfig="contig"
+        )
+    else:
+        writer = png.Writer(
+            values.shape[1], values.shape[0], bitdepth=16, greyscale=values.shape[2] == 2, alpha=values.shape[2] != 3
+        )
+        with path.open("wb") as stream:
+            writer.write(stream, values.reshape(values.shape[0], -1).tolist())
+    return path

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
+_PNG, _TIFF = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*")
+_PNG_HEAD, _PNG_DEPTH, _PNG_COLOURED = 26, 24, (2, 4, 6)
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 _RIGHT_WAY_UP = 1
 _ORIENTATION_TAG = 0x0112
@@ -68,6 +70,9 @@ def png_of(labels: NDArray[np.uint8]) -> bytes:
 
 def _pixels(path: Path) -> NDArray[np.generic]:
     """(height, width) or (height, width, 3)."""
+    deep = _deep_colours(path)
+    if deep is not None:
+        return deep
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -86,6 +91,60 @@ def _pixels(path: Path) -> NDArray[np.generic]:
         raise
     except _DAMAGED as error:
         raise InputError(f"'{path.name}' is damaged or truncated ({error}). Copy it again.") from error
+
+
+def _deep_colours(path: Path) -> NDArray[np.generic] | None:
+    """Pixels of a PNG or TIFF with 16 bits a colour, of which Pillow would give 8; None for any other picture.
+
+    (height, width) or (height, width, 3), without transparency. Raises InputError for damage and too many pixels.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(_PNG_HEAD)
+    try:
+        if head.startswith(_PNG) and head[_PNG_DEPTH : _PNG_DEPTH + 1] == b"\x10" and head[-1] in _PNG_COLOURED:
+            _check_pixels(int.from_bytes(head[16:20], "big") * int.from_bytes(head[20:24], "big"), path)
+            return _deep_png(path)
+        if head.startswith(_TIFF):
+            return _deep_tiff(path)
+    except InputError:
+        raise
+    # the readers have errors of their own for each kind of damage
+    except Exception as error:
+        raise InputError(f"'{path.name}' is damaged or truncated ({error}). Copy it again.") from error
+    return None
+
+
+def _deep_png(path: Path) -> NDArray[np.generic]:
+    import png  # seldom needed
+
+    width, height, rows, facts = png.Reader(filename=str(path)).read()
+    values = np.array([np.asarray(row, dtype=np.uint16) for row in rows]).reshape(height, width, facts["planes"])
+    return values[..., 0] if values.shape[2] < 3 else values[..., :3]
+
+
+def _deep_tiff(path: Path) -> NDArray[np.generic] | None:
+    import tifffile  # seldom needed
+
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        shape, depth = page.shape, page.dtype
+        if depth is None or depth.itemsize < 2 or len(shape) != 3 or page.samplesperpixel < 2:
+            return None
+        if len(file.pages) > 1:
+            raise InputError(
+                f"'{path.name}' holds {len(file.pages)} pictures; give one picture a file, or a volume as NIfTI."
+            )
+        _check_pixels(page.imagewidth * page.imagelength, path)
+        values = page.asarray()
+    if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+        values = np.moveaxis(values, 0, -1)
+    return values[..., 0] if values.shape[2] < 3 else values[..., :3]
+
+
+def _check_pixels(count: int, path: Path) -> None:
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and count > limit:
+        raise InputError(f"'{path.name}' has more than the {limit} pixels that are read; crop it.")
 
 
 def _check(image: Image.Image, path: Path) -> None:
