@@ -126,7 +126,7 @@ def _deep_tiff(path: Path) -> NDArray[np.generic] | None:
     import tifffile  # seldom needed
 
     with tifffile.TiffFile(path) as file:
-        page = file.pages[0]
+        page = file.pages.first
         shape, depth = page.shape, page.dtype
         if depth is None or depth.itemsize < 2 or len(shape) != 3 or page.samplesperpixel < 2:
             return None
