@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from oncoprompt.inference import Segmentation
     from oncoprompt.study import Study
 
-EXAMPLE = "Example: oncoprompt segment -i BraTS2021_00006/ -o case-seg.nii.gz --box 70 132 40 98 40 96"
+EXAMPLE = "Example: oncoprompt segment -i BraTS2021_00006/ -o case-seg.nii.gz --box 91 166 38 109 44 112"
 _KNOWN = ", ".join(CONCEPTS)
 
 
