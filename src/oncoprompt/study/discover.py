@@ -19,8 +19,8 @@ from oncoprompt.study.channels import (
     is_mask,
     is_own_result,
     named,
-    other_kind,
     split_extension,
+    why_no_channel,
 )
 from oncoprompt.study.nifti import partner
 
@@ -106,8 +106,9 @@ def _why_not(stem: str) -> str:
         return _OWN
     if is_mask(stem):
         return _LABELS
-    kind = other_kind(stem)
-    return f"{kind}, which is no channel here" if kind else "its name is not that of one channel"
+    if _NNUNET.match(stem):
+        return "a number of nnU-Net that no dataset.json here explains"
+    return why_no_channel(stem)
 
 
 def _other_format(name: str) -> str | None:
