@@ -16,6 +16,7 @@ from oncoprompt.geometry import Grid, reordered
 from oncoprompt.study import discover
 from oncoprompt.study.channels import COLOURS, accepted_names, in_order, named, split_extension
 from oncoprompt.study.dicom import Sizes, is_dicom
+from oncoprompt.study.unused import UnusedFile
 from oncoprompt.study.volume import Volume, read_volume
 
 Source = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
@@ -37,7 +38,7 @@ class Study:
     name: str = "study"
     header: Nifti1Header | None = None
     sizes: Sizes = "volume"
-    unused_files: tuple[discover.UnusedFile, ...] = ()
+    unused_files: tuple[UnusedFile, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.channels:
