@@ -12,7 +12,7 @@ from typing import Any
 
 from oncoprompt.errors import InputError
 from oncoprompt.study.channels import EXTENSIONS, accepted_names, channel_of_stem, named, split_extension
-from oncoprompt.study.nifti import partner
+from oncoprompt.study.nifti import scan_files
 from oncoprompt.study.unused import (
     UnusedFile,
     is_result,
@@ -57,16 +57,14 @@ def in_folder(folder: Path) -> Found:
     numbered = _channel_names(folder)
     visible = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
     for path in visible:
-        if path.is_dir():
-            unused += unused_below(path)
-        elif path.suffix.lower() != ".img" or partner(path, ".hdr") is None:
-            # an .img is read with its .hdr
-            parts = split_extension(path.name)
-            found = None if parts is None or is_result(parts[0]) else _channel_in(parts[0], numbered)
-            if found is not None:
-                _add(files, found[0], path)
-            else:
-                others.append(path)
+        unused += unused_below(path) if path.is_dir() else []
+    for path in scan_files(visible):
+        parts = split_extension(path.name)
+        found = None if parts is None or is_result(parts[0]) else _channel_in(parts[0], numbered)
+        if found is not None:
+            _add(files, found[0], path)
+        else:
+            others.append(path)
     for path in others:
         _check_unread(path, files, numbered)
         if reason := why_unused(path):

@@ -6,6 +6,7 @@ import logging
 import math
 import zlib
 from bz2 import BZ2File
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from gzip import GzipFile
 from pathlib import Path
@@ -249,6 +250,17 @@ def partner(file: Path, ending: str) -> Path | None:
     """The file of the same stem with another ending, in either case of letters."""
     beside = (file.with_suffix(other) for other in (ending, ending.upper()))
     return next((path for path in beside if path.is_file()), None)
+
+
+def scan_files(paths: Iterable[Path]) -> list[Path]:
+    """Files by name, without hidden ones and folders; of a pair .hdr and .img the header alone, which reads both."""
+    return sorted(
+        path
+        for path in paths
+        if not path.name.startswith(".")
+        and not path.is_dir()
+        and (path.suffix.lower() != ".img" or partner(path, ".hdr") is None)
+    )
 
 
 def _parse_header(block: bytes, file: Path) -> Nifti1Header:
