@@ -8,7 +8,8 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
 
-    0 done, 1 unexpected, 2 bad input, 3 weights, 130 and 143 stopped by Ctrl-C and SIGTERM, 141 nobody reads on.
+    0 done, 1 unexpected, 2 bad input, 3 weights, 4 done but for cases that are named, 130 and 143 stopped by
+    Ctrl-C and SIGTERM, 141 nobody reads on.
     """
     # Read when torch is imported. Threads that spin while they wait cost a factor of fifty where the cores are shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -21,12 +22,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _verb(arguments: Sequence[str]) -> int:
     """Exit code of the verb that arguments ask for; those that are no good are told with an example of good ones."""
-    from oncoprompt.cli.app import app
-    from oncoprompt.cli.arguments import gathered
-    from oncoprompt.cli.process import BAD_INPUT, complain
+    from typer.main import get_command
 
+    from oncoprompt.cli.app import app
+    from oncoprompt.cli.arguments import check_once, gathered
+    from oncoprompt.cli.process import BAD_INPUT, complain
+    from oncoprompt.errors import InputError
+
+    given = gathered(arguments)
     try:
-        code = app(args=gathered(arguments), prog_name="oncoprompt", standalone_mode=False)
+        check_once(given, get_command(app))
+    except InputError as error:
+        complain(str(error))
+        return BAD_INPUT
+    try:
+        code = app(args=given, prog_name="oncoprompt", standalone_mode=False)
     except Exception as error:
         # the parser's class of errors is not the same in all versions of typer; they alone can do this
         if not hasattr(error, "format_message"):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from oncoprompt.errors import InputError
 from oncoprompt.geometry.grid import MAX_SHEAR_DEGREES, Grid
+from oncoprompt.study.channels import EXTENSIONS
 
 MAX_DEFLATE_RATIO = 1100
 """Deflate cannot reach this ratio (1032 is its bound), so a header that needs it lies."""
@@ -268,7 +269,7 @@ def _parse_header(block: bytes, file: Path) -> Nifti1Header:
     kind: Any = Nifti1Header if magic1 == _ONE_FILE_MAGIC else Nifti2Header if magic2 == b"n+2\0" else None
     if kind is None or len(block) < kind.template_dtype.itemsize:
         raise InputError(
-            f"'{file.name}' is not a NIfTI file; give a scan as .nii, .nii.gz, .nrrd, .mha or DICOM, or a picture."
+            f"'{file.name}' is not a NIfTI file; give a scan in {', '.join(EXTENSIONS)} or DICOM, or a picture."
         )
     header: Nifti1Header = kind(block[: kind.template_dtype.itemsize], check=False)
     return header

@@ -113,9 +113,11 @@ class Study:
         for channel in in_order(found.files):
             volume = read_volume(found.files[channel])
             if volume.array.ndim == 4:
+                held = f"'{found.files[channel].name}' holds {volume.array.shape[3]} volumes"
+                what = f"{held} where channel '{channel}' needs one."
                 raise InputError(
-                    f"'{found.files[channel].name}' holds {volume.array.shape[3]} volumes where channel '{channel}' "
-                    "needs one. Read it on its own, or give one file a channel."
+                    f"{what} Read it on its own, or give one file a channel.",
+                    in_shell=f"{what} Give it alone with -i and --channel-order, or give one file a channel.",
                 )
             volumes[channel] = volume
         first = next(iter(volumes.values()))
