@@ -3,11 +3,8 @@
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
-from oncoprompt.cli import main
-from oncoprompt.cli.app import app
-from oncoprompt.cli.arguments import check_once, gathered, whole_numbers
+from oncoprompt.cli.arguments import gathered, whole_numbers
 from oncoprompt.cli.outputs import Outputs
 from oncoprompt.errors import InputError
 
@@ -67,30 +64,3 @@ def test_outputs_that_cannot_be_written_are_refused_before_anything_is_computed(
     with pytest.raises(InputError, match=told):
         Outputs.planned(tmp_path / out, "P12", tmp_path / overlay if overlay else None)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "option"),
-    [
-        ("evaluate --truth a --prediction p --truth b", "--truth"),
-        ("segment -i a -o x.nii --output=y.nii", "--output"),
-        ("segment -i a -ox.nii -o y.nii", "--output"),
-        ("data split a -o x.json --shares 0.5 0.2 0.3 --shares 0.6 0.2 0.2", "--shares"),
-        ("finetune --data a --data b -o out", "--data"),
-    ],
-)
-def test_an_option_that_counts_once_is_refused_where_it_is_given_twice(arguments, option, capsys):
-    with pytest.raises(SystemExit) as left:
-        main(arguments.split())
-    assert left.value.code == 2
-    assert f"{option} was given more than once" in capsys.readouterr().err
-
-
-def test_options_that_repeat_and_values_that_look_like_options_are_no_repetition():
-    command = get_command(app)
-    for arguments in (
-        "segment --box 1 2 3 4 5 6 --box 1 2 3 4 5 6 --channel t1c=a --channel t2f=b -o -o -vv -v",
-        "segment -i a -i b -o x -- -o y",
-        "data split -o -o --shares 0.1 0.2 0.3 x",
-    ):
-        check_once(gathered(arguments.split()), command)

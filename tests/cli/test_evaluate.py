@@ -161,3 +161,10 @@ def test_a_prediction_in_a_format_that_is_not_read_is_named_and_no_absence(tmp_p
     file.unlink()
     assert call("--truth", truth, "--prediction", prediction, "--profile", "brats2024-met") == 4
     assert "P2-seg.nii.xz" in capsys.readouterr().err
+
+
+def test_maps_of_probabilities_beside_a_result_are_no_predictions(tmp_path, capsys):
+    truth, prediction = write(tmp_path / "t", P1=ONE), write(tmp_path / "p" / "P1", **{"P1-oncoprompt": ONE})
+    write_nifti(prediction / "P1-oncoprompt-prob-ET.nii.gz", np.zeros(GRID.shape, np.float32), GRID)
+    assert call("--truth", truth, "--prediction", tmp_path / "p", "--profile", "brats2024-met") == 0
+    assert "prob" not in capsys.readouterr().err

@@ -22,21 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _verb(arguments: Sequence[str]) -> int:
     """Exit code of the verb that arguments ask for; those that are no good are told with an example of good ones."""
-    from typer.main import get_command
-
     from oncoprompt.cli.app import app
-    from oncoprompt.cli.arguments import check_once, gathered
+    from oncoprompt.cli.arguments import gathered
     from oncoprompt.cli.process import BAD_INPUT, complain
-    from oncoprompt.errors import InputError
 
-    given = gathered(arguments)
     try:
-        check_once(given, get_command(app))
-    except InputError as error:
-        complain(str(error))
-        return BAD_INPUT
-    try:
-        code = app(args=given, prog_name="oncoprompt", standalone_mode=False)
+        code = app(args=gathered(arguments), prog_name="oncoprompt", standalone_mode=False)
     except Exception as error:
         # the parser's class of errors is not the same in all versions of typer; they alone can do this
         if not hasattr(error, "format_message"):

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from oncoprompt.errors import InputError
 
@@ -30,34 +29,6 @@ def gathered(arguments: Sequence[str]) -> list[str]:
                 argument = f"{argument}={' '.join(arguments[first:position])}"
         joined.append(argument)
     return joined
-
-
-def check_once(arguments: Sequence[str], command: Any) -> None:
-    """Raise `InputError` where an option that takes effect once is given twice; the parser would keep the last.
-
-    `command` is the parser's command whose name comes before `arguments`, with its sub-commands.
-    """
-    options = {name: option for option in command.params for name in option.opts if name.startswith("-")}
-    given: set[str] = set()
-    position = 0
-    while position < len(arguments) and arguments[position] != "--":
-        argument = arguments[position]
-        position += 1
-        name, _, joined = argument.partition("=")
-        if not name.startswith("--") and len(name) > 2:
-            name, joined = name[:2], name[2:]
-        option = options.get(name)
-        if option is None:
-            if argument in getattr(command, "commands", {}):
-                check_once(arguments[position:], command.commands[argument])
-                return
-            continue
-        if option.is_flag or option.count:
-            continue
-        position += option.nargs - bool(joined)
-        if not option.multiple and option.name in given:
-            raise InputError(f"{option.opts[0]} was given more than once; give it once.")
-        given.add(option.name)
 
 
 def whole_numbers(text: str, count: int, option: str, names: str) -> list[int]:

@@ -61,8 +61,9 @@ def list_cases(
             say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         count, patients = len(cohort.cases), len({case.patient for case in cohort.cases})
         say(f"Layout {cohort.layout}; cases: {count}, labelled: {len(cohort.labelled)}, patients: {patients}")
-        for problem in (*cohort.problems, *cohort.unused):
+        for problem in cohort.problems:
             _log.warning("%s", problem)
+        _tell_unused(cohort)
     if cohort.left_out:
         raise typer.Exit(IN_PART)
 
@@ -102,8 +103,7 @@ def check(
             for problem in check_cohort(cohort, parts, begin):
                 problems.append(problem)
                 say(str(problem))
-        for unused in cohort.unused:
-            _log.warning("%s", unused)
+        _tell_unused(cohort)
         if report is not None:
             _write(report, cohort, problems)
         if not quiet:
@@ -162,6 +162,12 @@ def split(
             _log.warning("Not in the split, for they have no label map: %s.", ", ".join(unlabelled))
     if cohort.left_out:
         raise typer.Exit(IN_PART)
+
+
+def _tell_unused(cohort: Cohort) -> None:
+    for file in cohort.unused:
+        if file.kind == "unused file":
+            _log.warning("%s", file)
 
 
 def _read_split(path: Path | None) -> tuple[Split | None, list[Problem]]:

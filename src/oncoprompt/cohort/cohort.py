@@ -26,7 +26,8 @@ class Cohort:
     """Cases by name, the layout they were found in, and the problems seen while looking; no image is read yet.
 
     A case whose files contradict each other is left out and named in `problems`; one that merely lacks a channel or its
-    label map is in both. `unused` names other scans in the folders of the cases, with the reason they are not read.
+    label map is in both. `unused` names other scans in the folders of the cases, with the reason they are not read;
+    label maps, pictures and results of ours are of kind "usual file".
     """
 
     layout: str

@@ -16,7 +16,7 @@ from oncoprompt.errors import InputError
 from oncoprompt.study import LabelSchema, schemas
 from oncoprompt.study.channels import channel_of_stem, is_mask, is_own_result, split_extension
 from oncoprompt.study.nifti import scan_files
-from oncoprompt.study.unused import unread_stem, why_unused
+from oncoprompt.study.unused import is_usual, unread_stem, why_unused
 
 _LABEL_MAP = re.compile(r"(^|[-_. ])(seg|gtv)$")
 _DEPTH = 2
@@ -107,7 +107,10 @@ def _gather(folder: Path, unused: list[Problem]) -> Iterator[tuple[str, Files]]:
 
 def _unused(case: str, path: Path) -> list[Problem]:
     reason = why_unused(path)
-    return [] if reason is None else [Problem(case, "unused file", f"{path.name} is not used: {reason}.")]
+    if reason is None:
+        return []
+    kind = "usual file" if is_usual(reason) else "unused file"
+    return [Problem(case, kind, f"{path.name} is not used: {reason}.")]
 
 
 def _may_be_scan(path: Path) -> bool:

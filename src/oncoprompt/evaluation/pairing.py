@@ -125,7 +125,8 @@ def _case_of(file: Path, anything: bool, own: bool) -> str | None:
     case = _LABELS.sub("", stem)
     if is_own_result(case):
         # beside the scans lie both, the expert's and ours: the name says which is which
-        return case.replace(OWN_RESULT, "") if own else None
+        # what follows its mark is no label map but a map of probabilities
+        return case[: -len(OWN_RESULT)] if own and case.lower().endswith(OWN_RESULT) else None
     if case != stem:
         return case
     return case if anything and channel_of_stem(case) is None else None

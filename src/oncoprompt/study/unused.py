@@ -35,6 +35,11 @@ class UnusedFile:
     reason: str
 
 
+def is_usual(reason: str) -> bool:
+    """Whether nobody wonders that such a file is not read: a label map, a picture or a result of ours."""
+    return reason in (_LABELS, _OWN, _PICTURE)
+
+
 def is_result(stem: str) -> bool:
     """Whether a stem names a label map or a result of OncoPrompt and no scan."""
     return is_mask(stem) or is_own_result(stem)
@@ -83,7 +88,7 @@ def unused_below(folder: Path) -> list[UnusedFile]:
             reason = why_unused(path)
             slices += reason is not None and reason.startswith("DICOM")
             if reason is not None and not reason.startswith("DICOM"):
-                usual = reason in (_LABELS, _OWN, _PICTURE)
+                usual = is_usual(reason)
                 unused.append(UnusedFile(f"{inside}/{path.name}", reason if usual else _BELOW))
         if slices:
             unused.append(UnusedFile(f"{inside}/", f"{_DICOM_BELOW} ({slices} files)"))
@@ -96,7 +101,7 @@ def unused_below(folder: Path) -> list[UnusedFile]:
 
 def told(unused: Sequence[UnusedFile], also_usual: bool = False) -> str:
     """Files and reasons for a message; label maps, pictures and results of ours are usual and left out."""
-    shown = [file for file in unused if also_usual or file.reason not in (_LABELS, _OWN, _PICTURE)]
+    shown = [file for file in unused if also_usual or not is_usual(file.reason)]
     below = Counter(file.file.split("/")[0] for file in shown if file.reason == _BELOW)
     entries = [f"{file.file} ({file.reason})" for file in shown if file.reason != _BELOW]
     for folder, count in below.items():
