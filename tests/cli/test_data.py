@@ -31,7 +31,8 @@ def test_a_sound_data_set_says_so_and_exits_with_zero(data, tmp_path, capsys):
     assert told.out == "10 cases, no problems (layout brats2023)\n"
     assert told.err == ""
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report == {"layout": "brats2023", "cases": 10, "labelled": 10, "problems": []}
+    assert report.pop("written_by").startswith("oncoprompt ")
+    assert report == {"layout": "brats2023", "cases": 10, "labelled": 10, "problems": [], "unused_files": []}
 
 
 def test_a_line_a_problem_and_exit_code_two(data, tmp_path, capsys):
@@ -111,3 +112,36 @@ def test_wrong_input_is_told_in_a_sentence(tmp_path, capsys, arguments, said):
     told = capsys.readouterr()
     assert said in told.err
     assert told.out == ""
+
+
+def test_what_is_left_out_of_a_list_or_a_split_is_named_and_the_exit_code_is_four(data, tmp_path, capsys):
+    twice, nameless, unread = (data / f"BraTS-MET-{number:05d}-000" for number in (2, 3, 4))
+    save(twice / f"{twice.name}-T1post.nii.gz", labels(1))
+    for number, path in enumerate(sorted(nameless.glob("*.nii.gz"))):
+        path.rename(path.with_name(f"x{number}_T1_T2.nii.gz"))
+    (unread / f"{unread.name}-t2f.nii.gz").unlink()
+    (unread / f"{unread.name}-t2f.mnc").write_bytes(b"CDF\x01" + bytes(400))
+    save(data / "BraTS-MET-00005-000" / "BraTS-MET-00005-000-adc.nii.gz", labels(1))
+    assert call("data", "list", data) == 4
+    told = capsys.readouterr()
+    assert "cases: 8, labelled: 8" in told.out
+    for name in (twice.name, nameless.name):
+        assert name not in told.out
+        assert f"{name}: " in told.err
+    assert "several channels (t1, t2)" in told.err
+    assert "BraTS-MET-00005-000-adc.nii.gz is not used: diffusion" in told.err
+    assert call("data", "split", data, "-o", tmp_path / "split.json") == 4
+    assert twice.name in capsys.readouterr().err
+    assert twice.name not in (tmp_path / "split.json").read_text()
+    assert call("data", "check", data, "--json", tmp_path / "report.json") == 2
+    assert f"{unread.name}-t2f.mnc" in capsys.readouterr().out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert {problem["case"] for problem in report["problems"]} == {twice.name, nameless.name, unread.name}
+    assert "BraTS-MET-00005-000-adc.nii.gz" in str(report["unused_files"])
+
+
+def test_unlabelled_cases_are_named_as_not_in_the_split(data, tmp_path, capsys):
+    for path in data.glob("*-0000[0-3]-*/*-seg.nii.gz"):
+        path.unlink()
+    call("data", "split", data, "-o", tmp_path / "split.json")
+    assert "Not in the split, for they have no label map: BraTS-MET-00000-000" in capsys.readouterr().err

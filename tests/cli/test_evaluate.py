@@ -1,6 +1,8 @@
 """`oncoprompt evaluate` from a shell's point of view."""
 
+import gzip
 import json
+import lzma
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +142,29 @@ def test_every_profile_scores_from_files_to_json(tmp_path, name):
     assert scores["profile"] == name
     assert [scores["cases"][case][region]["lesionwise_dice"] for case in ("P1", "P2")] == [1.0, 0.0]
     assert scores["cases"]["P1"][region]["volume_ml"] == pytest.approx(one.sum() * 2 / 1000)
+
+
+def test_a_prediction_without_a_truth_is_named_and_the_exit_code_is_four(tmp_path, capsys):
+    truth, prediction = write(tmp_path / "t", P1=ONE), write(tmp_path / "p", P1=ONE, P9=ONE)
+    arguments = ("--truth", truth, "--prediction", prediction, "--profile", "brats2024-met")
+    assert call(*arguments, "--json", tmp_path / "s.json") == 4
+    assert "P9" in capsys.readouterr().err
+    assert json.loads((tmp_path / "s.json").read_text())["without_truth"] == ["P9"]
+    next(prediction.rglob("P9*")).unlink()
+    assert call(*arguments) == 0
+
+
+def test_a_prediction_in_a_format_that_is_not_read_is_named_and_no_absence(tmp_path, capsys):
+    truth, prediction = write(tmp_path / "t", P1=ONE, P2=ONE), write(tmp_path / "p", P1=ONE, P2=ONE)
+    file = next(path for path in prediction.rglob("P2*") if path.is_file())
+    file.with_name("P2-seg.nii.xz").write_bytes(lzma.compress(gzip.decompress(file.read_bytes())))
+    file.unlink()
+    assert call("--truth", truth, "--prediction", prediction, "--profile", "brats2024-met") == 4
+    assert "P2-seg.nii.xz" in capsys.readouterr().err
+
+
+def test_maps_of_probabilities_beside_a_result_are_no_predictions(tmp_path, capsys):
+    truth, prediction = write(tmp_path / "t", P1=ONE), write(tmp_path / "p" / "P1", **{"P1-oncoprompt": ONE})
+    write_nifti(prediction / "P1-oncoprompt-prob-ET.nii.gz", np.zeros(GRID.shape, np.float32), GRID)
+    assert call("--truth", truth, "--prediction", tmp_path / "p", "--profile", "brats2024-met") == 0
+    assert "prob" not in capsys.readouterr().err

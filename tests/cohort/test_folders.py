@@ -1,11 +1,15 @@
 """BraTS of every edition, and any data set with one folder a case."""
 
+import nibabel as nib
 import numpy as np
 import pytest
 
-from cohort.writing import FOUR, brats_case, image, labels, save
+from cohort.writing import AFFINE, FOUR, brats_case, image, labels, save
 from oncoprompt.cohort import read_cohort
+from oncoprompt.cohort.check import check_cohort
 from oncoprompt.errors import InputError
+from oncoprompt.evaluation.pairing import pair_label_maps
+from oncoprompt.synthesis.case_folder import find_cases
 
 OLD = ("t1", "t1ce", "t2", "flair")
 
@@ -157,3 +161,28 @@ def test_the_real_gliomas_are_of_2021_whatever_their_channels_are_called(real_da
 def test_real_folders_without_scans_are_refused_with_what_they_hold(real_data, folder, said):
     with pytest.raises(InputError, match=said):
         read_cohort(real_data / folder)
+
+
+def test_pairs_of_hdr_and_img_are_one_file_of_a_case(tmp_path):
+    for name, array in (("p1-t1c", image("a")), ("p1-t2f", image("b")), ("p1-seg", labels(1, 2, 3))):
+        (tmp_path / "p1").mkdir(exist_ok=True)
+        nib.save(nib.Nifti1Pair(array, AFFINE), tmp_path / "p1" / f"{name}.img")
+    (case,) = read_cohort(tmp_path, schema="brats2023").cases
+    assert set(case.channels) == {"t1c", "t2f"}
+    assert np.array_equal(case.labels().labels, labels(1, 2, 3))
+    assert [found.name for found in find_cases(tmp_path)] == ["p1"]
+    maps = tmp_path / "maps"
+    maps.mkdir()
+    for ending in ("img", "hdr"):
+        (maps / f"p1-seg.{ending}").write_bytes((tmp_path / "p1" / f"p1-seg.{ending}").read_bytes())
+    (pair,) = pair_label_maps(maps, maps).pairs
+    assert pair.problem is None
+
+
+def test_a_channel_that_is_a_link_to_nothing_is_a_problem_of_its_case(tmp_path):
+    brats_case(tmp_path, "p1", channels=("t1c", "t2f"))
+    (tmp_path / "p1" / "p1-t2f.nii.gz").unlink()
+    (tmp_path / "p1" / "p1-t2f.nii.gz").symlink_to(tmp_path / "nowhere")
+    (problem,) = check_cohort(read_cohort(tmp_path, schema="brats2023"))
+    assert (problem.case, problem.kind) == ("p1", "unreadable file")
+    assert "p1-t2f.nii.gz" in problem.sentence

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian, generate_uid
 
 from oncoprompt.errors import InputError
 from oncoprompt.study import Study
@@ -139,3 +141,71 @@ def test_a_damaged_dataset_json_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(InputError, match=r"dataset\.json"):
         Study.read(four_volumes(tmp_path / "x.nii.gz"))
+
+
+def report(path: Path) -> None:
+    """A structured report, which is DICOM and no image, without an ending."""
+    content = Dataset()
+    content.SOPClassUID, content.SOPInstanceUID = BasicTextSRStorage, generate_uid()
+    content.file_meta = FileMetaDataset()
+    content.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    content.file_meta.MediaStorageSOPClassUID = content.SOPClassUID
+    content.file_meta.MediaStorageSOPInstanceUID = content.SOPInstanceUID
+    content.save_as(path, enforce_file_format=True)
+
+
+def test_what_is_not_used_has_its_reason_whatever_its_format_and_place(tmp_path: Path, caplog) -> None:
+    for name in ("p_t1c", "p_T1_T2", "p_0003", "p_T2_star", "old/p_t1n", "old/p_t2f", "old/p_seg"):
+        save(tmp_path / f"{name}.nii.gz")
+    for name in ("p_other.mnc", "p_t1c.nii.gz.part", "case.npz", "shot.png", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    report(tmp_path / "IM0001")
+    (tmp_path / "series").mkdir()
+    for number in range(30):
+        (tmp_path / "series" / f"{number}.dcm").write_bytes(b"")
+    study = Study.read(tmp_path)
+    assert list(study.channels) == ["t1c"]
+    reasons = {file.file: file.reason for file in study.unused_files}
+    for name, reason in {
+        "p_T1_T2.nii.gz": "several channels",
+        "p_0003.nii.gz": "no dataset.json",
+        "p_T2_star.nii.gz": "susceptibility",
+        "old/p_t1n.nii.gz": "in a folder within",
+        "old/p_t2f.nii.gz": "in a folder within",
+        "old/p_seg.nii.gz": "label map",
+        "p_other.mnc": "format that is not read",
+        "p_t1c.nii.gz.part": "format that is not read",
+        "case.npz": "MedSAM",
+        "shot.png": "picture",
+        "IM0001": "DICOM",
+        "series/": "30 files",
+    }.items():
+        assert reason in reasons.pop(name), name
+    assert not reasons
+    (warning,) = [record.getMessage() for record in caplog.records if "Not used" in record.getMessage()]
+    assert "old/ (2 scans" in warning
+    assert "shot.png" not in warning
+
+
+@pytest.mark.parametrize("ending", ["mnc", "nii.xz", "nii.zst", "nii.gz.part", "img.gz", "par"])
+def test_a_channel_in_a_format_that_is_not_read_is_an_error_and_not_an_absence(tmp_path: Path, ending: str) -> None:
+    save(tmp_path / "p_t2f.nii.gz")
+    (tmp_path / f"p_t1c.{ending}").write_bytes(b"")
+    with pytest.raises(InputError, match=rf"'p_t1c\.{ending}' is channel 't1c'.*not read.*Convert"):
+        Study.read(tmp_path)
+
+
+def test_a_channel_that_is_a_link_to_nothing_is_an_error_that_names_it(tmp_path: Path) -> None:
+    save(tmp_path / "p_t2f.nii.gz")
+    (tmp_path / "p_t1c.nii.gz").symlink_to(tmp_path / "annex" / "key")
+    with pytest.raises(InputError, match=r"'p_t1c\.nii\.gz' is a link to a file that is not there"):
+        Study.read(tmp_path)
+
+
+def test_a_folder_without_channels_says_why_each_file_is_none(tmp_path: Path) -> None:
+    for name in ("a_seg", "b_T1_T2", "sub/t1c"):
+        save(tmp_path / f"{name}.nii.gz")
+    with pytest.raises(
+        InputError, match=r"a_seg.*label map.*b_T1_T2.*several channels.*sub/t1c\.nii\.gz \(in a folder"
+    ):
+        Study.read(tmp_path)

@@ -92,10 +92,11 @@ def test_every_scan_that_is_not_used_is_told_with_its_reason(tmp_path, caplog):
         study = Study.read(tmp_path)
     reasons = {file.file: file.reason for file in study.unused_files}
     assert set(reasons) == {
-        "case-seg.nii.gz", "case-oncoprompt-seg.nii.gz", "other-something.nii.gz", "sub/", "case_adc.mha", "seen.png",
+        "case-seg.nii.gz", "case-oncoprompt-seg.nii.gz", "other-something.nii.gz", "sub/case_t2f.nii.gz",
+        "case_adc.mha", "seen.png",
     }  # fmt: skip
     assert "diffusion" in reasons["case_adc.mha"]
-    assert "case_t2f.nii.gz" in reasons["sub/"]
+    assert "folder within" in reasons["sub/case_t2f.nii.gz"]
     assert caplog.text.count("Not used") == 1
     assert "case-seg" not in caplog.text
     assert "other-something.nii.gz" in caplog.text

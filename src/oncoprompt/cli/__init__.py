@@ -8,7 +8,8 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
 
-    0 done, 1 unexpected, 2 bad input, 3 weights, 130 and 143 stopped by Ctrl-C and SIGTERM, 141 nobody reads on.
+    0 done, 1 unexpected, 2 bad input, 3 weights, 4 done but for cases that are named, 130 and 143 stopped by
+    Ctrl-C and SIGTERM, 141 nobody reads on.
     """
     # Read when torch is imported. Threads that spin while they wait cost a factor of fifty where the cores are shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -31,7 +31,8 @@ def _show_version(asked: bool) -> None:
 app = typer.Typer(
     name="oncoprompt",
     help="One box over a tumour, or nothing: every sub-region of it, in three dimensions, on the grid of the scan.",
-    epilog="Exit codes: 0 done, 1 unexpected error, 2 bad input, 3 weights missing or damaged, 130 stopped by Ctrl-C. "
+    epilog="Exit codes: 0 done, 1 unexpected error, 2 bad input, 3 weights missing or damaged, "
+    "4 done but for cases that are named, 130 stopped by Ctrl-C. "
     "For research; not a medical device.",
     no_args_is_help=True,
     add_completion=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -13,12 +14,13 @@ import typer
 from oncoprompt.cli.console import Talk, say
 from oncoprompt.cli.given import about, check_if_there, check_readable, check_schema
 from oncoprompt.cli.options import Overwrite, Quiet, Verbose
-from oncoprompt.cli.process import BAD_INPUT
+from oncoprompt.cli.process import BAD_INPUT, IN_PART
 from oncoprompt.errors import InputError
 
 if TYPE_CHECKING:
     from oncoprompt.cohort import Cohort, Problem, Split
 
+_log = logging.getLogger(__name__)
 _PARTS = ("train", "validation", "test")
 
 app = typer.Typer(help="List, check and split data sets of labelled cases.", no_args_is_help=True)
@@ -39,7 +41,10 @@ Schema = Annotated[
 def list_cases(
     data: Data, layout: Layout = None, schema: Schema = None, quiet: Quiet = False, verbose: Verbose = 0
 ) -> None:
-    """List the cases of a data set: patient, channels, label map and the schema its numbers are in."""
+    """List the cases of a data set: patient, channels, label map and the schema its numbers are in.
+
+    Exit code 4 says that something in it is no case that can be used; messages name it.
+    """
     with Talk(quiet, verbose).errors_told():
         check_readable(data, "DATA")
         check_schema(schema)
@@ -56,6 +61,11 @@ def list_cases(
             say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         count, patients = len(cohort.cases), len({case.patient for case in cohort.cases})
         say(f"Layout {cohort.layout}; cases: {count}, labelled: {len(cohort.labelled)}, patients: {patients}")
+        for problem in cohort.problems:
+            _log.warning("%s", problem)
+        _tell_unused(cohort)
+    if cohort.left_out:
+        raise typer.Exit(IN_PART)
 
 
 @app.command(
@@ -93,6 +103,7 @@ def check(
             for problem in check_cohort(cohort, parts, begin):
                 problems.append(problem)
                 say(str(problem))
+        _tell_unused(cohort)
         if report is not None:
             _write(report, cohort, problems)
         if not quiet:
@@ -120,7 +131,8 @@ def split(
 ) -> None:
     """Divide the labelled cases into train, validation and test, patient by patient.
 
-    The same seed gives the same split on every machine, in whatever order the files are listed.
+    The same seed gives the same split on every machine, in whatever order the files are listed. Exit code 4 says that
+    something in the data set is no case that can be used; messages name it.
     """
     with Talk(quiet, verbose).errors_told(overwrite):
         check_readable(data, "DATA")
@@ -143,6 +155,19 @@ def split(
             parts = (f"{part} {len(drawn.cases(part))}" for part in drawn.parts)
             if not quiet:
                 say(f"{path}: {', '.join(parts)} cases")
+        for problem in cohort.problems:
+            _log.warning("%s", problem)
+        unlabelled = [case.name for case in cohort.cases if case.label_map is None]
+        if unlabelled:
+            _log.warning("Not in the split, for they have no label map: %s.", ", ".join(unlabelled))
+    if cohort.left_out:
+        raise typer.Exit(IN_PART)
+
+
+def _tell_unused(cohort: Cohort) -> None:
+    for file in cohort.unused:
+        if file.kind == "unused file":
+            _log.warning("%s", file)
 
 
 def _read_split(path: Path | None) -> tuple[Split | None, list[Problem]]:
@@ -175,5 +200,6 @@ def _write(path: Path, cohort: Cohort, problems: list[Problem]) -> None:
         "cases": len(cohort.cases),
         "labelled": len(cohort.labelled),
         "problems": [asdict(problem) for problem in problems],
+        "unused_files": [asdict(problem) for problem in cohort.unused],
     }
     write_output(path, f"{json.dumps(content, indent=2)}\n".encode())

@@ -58,7 +58,7 @@ def evaluate(
     """Score predictions lesion by lesion: each case, the mean over cases, and its bootstrap 95 % interval.
 
     A case without a prediction that can be used is scored as missing, as the challenge does, and told. Exit code 4 says
-    that there was one, or a case that could not be scored.
+    that there was one, or a case or a prediction that was not scored.
     """
     talk = Talk(quiet, verbose)
     with talk.errors_told(overwrite):
@@ -131,7 +131,7 @@ def run(request: Request, talk: Talk) -> bool:
     other = None if others is None else _score(others, rules, request, talk)
     tests = {} if other is None else scores.compared(other)
     _write(request, pairing, scores, other, tests, talk)
-    complete = not any(found.problems for found in (scores, other) if found is not None)
+    complete = not any(found.problems or found.without_truth for found in (scores, other) if found is not None)
     if talk.level < 0:
         return complete
     say(mean_table(scores).rstrip())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from oncoprompt.methods.interface import Method
     from oncoprompt.synthesis.case import LabelledCase
     from oncoprompt.synthesis.case_folder import CaseFiles
+    from oncoprompt.training.finetune import FineTuned
 
 EXAMPLE = "Example: oncoprompt finetune --data my-cases/ -o my-model/ --schema brats2021 --minutes 30"
 _LEAST_TO_HOLD_OUT = 4
@@ -50,7 +51,6 @@ def finetune(
         check_readable(data, "--data", folder=True)
         check_model(model)
         check_schema(schema)
-        from oncoprompt.methods.registry import load_model
         from oncoprompt.training.finetune import FinetuneConfig, check
         from oncoprompt.training.finetune import finetune as run
 
@@ -59,21 +59,35 @@ def finetune(
         files, cases = _read(data, schema, talk)
         held_out = cases[seed % len(cases)].name if len(cases) >= _LEAST_TO_HOLD_OUT else None
         result = run([case for case in cases if case.name != held_out], out, config, resume)
-        if quiet:
-            return
-        if not result.complete:
-            say(f"Stopped after {result.progress.step} steps; --resume goes on.")
-        names = [held_out] if held_out else [case.name for case in cases][:_MOST_SCORED]
-        scored = [file for file in files if file.name in names]
-        with talk.step("Comparing with the model before"):
-            models = (load_model(model), load_model(str(result.weights)))
-            say(_comparison([_scores(file, schema, models) for file in scored], held_out is not None))
-        say(f"{result.weights}\nUse it: oncoprompt segment --model {result.weights} ...")
-        say("To share it, give the weights and their manifest; the folder 'run' names your cases.")
-        from oncoprompt.synthesis.case_folder import cases_left_out
+        if not quiet:
+            _tell(result, files, cases, held_out, schema, model, talk)
+    from oncoprompt.synthesis.case_folder import cases_left_out
 
-        if len(cases) < len(files) or cases_left_out(data):
-            raise typer.Exit(IN_PART)
+    if len(cases) < len(files) or cases_left_out(data):
+        raise typer.Exit(IN_PART)
+
+
+def _tell(
+    result: FineTuned,
+    files: Sequence[CaseFiles],
+    cases: Sequence[LabelledCase],
+    held_out: str | None,
+    schema: str | None,
+    model: str,
+    talk: Talk,
+) -> None:
+    """What was learnt, in Dice before and after, and how to use it."""
+    from oncoprompt.methods.registry import load_model
+
+    if not result.complete:
+        say(f"Stopped after {result.progress.step} steps; --resume goes on.")
+    names = [held_out] if held_out else [case.name for case in cases][:_MOST_SCORED]
+    scored = [file for file in files if file.name in names]
+    with talk.step("Comparing with the model before"):
+        models = (load_model(model), load_model(str(result.weights)))
+        say(_comparison([_scores(file, schema, models) for file in scored], held_out is not None))
+    say(f"{result.weights}\nUse it: oncoprompt segment --model {result.weights} ...")
+    say("To share it, give the weights and their manifest; the folder 'run' names your cases.")
 
 
 def _read(data: Path, schema: str | None, talk: Talk) -> tuple[list[CaseFiles], list[LabelledCase]]:

@@ -39,7 +39,8 @@ def mix(
 ) -> None:
     """Mix labelled cases: each new one is a head moved part of the way to others, its tumour carried along.
 
-    Velocity fields are fitted once for a folder of results and found again by the next run.
+    Velocity fields are fitted once for a folder of results and found again by the next run. Exit code 4 says that cases
+    could not be used.
     """
     talk = Talk(quiet, verbose)
     with talk.errors_told(overwrite):
@@ -54,11 +55,11 @@ def mix(
         from oncoprompt.mixing.store import FieldStore
 
         store = FieldStore(out / "fields")
-        partners = _fitted(dataset, schema, seed, iterations, store, talk)
+        partners, complete = _fitted(dataset, schema, seed, iterations, store, talk)
         _mix(dataset, schema, seed, number, partners, store, out, talk)
     from oncoprompt.synthesis.case_folder import cases_left_out
 
-    if cases_left_out(dataset):
+    if not complete or cases_left_out(dataset):
         raise typer.Exit(IN_PART)
 
 
@@ -69,14 +70,14 @@ def case_name(seed: int, index: int) -> str:
 
 def _fitted(
     dataset: Path, schema: str | None, seed: int, iterations: int, store: FieldStore, talk: Talk
-) -> dict[str, list[str]]:
-    """Fit what is missing; returns the partners of each case."""
+) -> tuple[dict[str, list[str]], bool]:
+    """Fit what is missing; returns the partners of each case, and whether every labelled case has one."""
     import numpy as np
 
     from oncoprompt.mixing.anchor import Anchor
     from oncoprompt.mixing.store import choose_pairs
     from oncoprompt.mixing.velocity_field import FitSettings
-    from oncoprompt.synthesis.case_folder import read_cases
+    from oncoprompt.synthesis.case_folder import find_cases, read_cases
 
     with talk.step(f"Reading the cases of {dataset.name}"):
         anchors: dict[str, Anchor] = {}
@@ -94,7 +95,10 @@ def _fitted(
         with talk.step(f"Velocity field {current} of {len(pairs)}: {source} to {target}"):
             store.fit(anchors[source], anchors[target], settings)
         partners.setdefault(source, []).append(target)
-    return partners
+    mixed = {name for pair in pairs for name in pair}
+    for name in sorted(anchors.keys() - mixed):
+        _log.warning("Case '%s' is not mixed: it has no channel in common with another case.", name)
+    return partners, all(case.name in mixed for case in find_cases(dataset))
 
 
 def _mix(

@@ -12,6 +12,7 @@ from oncoprompt.cohort.label_names import schema_of_labels
 from oncoprompt.errors import InputError
 from oncoprompt.study import LabelSchema
 from oncoprompt.study.channels import channel_of_stem, is_mask, is_own_result, split_extension
+from oncoprompt.study.nifti import scan_files
 
 
 def is_bids(folder: Path) -> bool:
@@ -73,8 +74,8 @@ def read_bids(folder: Path, schema: LabelSchema | None = None) -> Cohort:
 def _anatomical(root: Path) -> Iterator[tuple[str, Path]]:
     """Names of cases, `sub-01` or `sub-01_ses-1`, and their files in anat."""
     for anat in sorted((*root.glob("sub-*/anat"), *root.glob("sub-*/ses-*/anat"))):
-        for path in sorted(anat.iterdir()):
-            if path.is_file() and not path.name.startswith(".") and split_extension(path.name) is not None:
+        for path in scan_files(anat.iterdir()):
+            if split_extension(path.name) is not None:
                 yield "_".join(anat.relative_to(root).parts[:-1]), path
 
 

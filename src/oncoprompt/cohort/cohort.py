@@ -26,17 +26,25 @@ class Cohort:
     """Cases by name, the layout they were found in, and the problems seen while looking; no image is read yet.
 
     A case whose files contradict each other is left out and named in `problems`; one that merely lacks a channel or its
-    label map is in both.
+    label map is in both. `unused` names other scans in the folders of the cases, with the reason they are not read;
+    label maps, pictures and results of ours are of kind "usual file".
     """
 
     layout: str
     cases: tuple[Case, ...]
     problems: tuple[Problem, ...] = ()
+    unused: tuple[Problem, ...] = ()
 
     @property
     def labelled(self) -> tuple[Case, ...]:
         """The cases that have a label map."""
         return tuple(case for case in self.cases if case.label_map is not None)
+
+    @property
+    def left_out(self) -> tuple[Problem, ...]:
+        """The problems of what is in the data set and among no case."""
+        names = {case.name for case in self.cases}
+        return tuple(problem for problem in self.problems if problem.case not in names)
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from oncoprompt.cohort.cohort import Cohort, Problem, missing_channels
 from oncoprompt.errors import InputError
 from oncoprompt.study import LabelSchema, schemas
 from oncoprompt.study.channels import channel_of_stem, is_mask, is_own_result, split_extension
+from oncoprompt.study.nifti import scan_files
+from oncoprompt.study.unused import is_usual, unread_stem, why_unused
 
 _LABEL_MAP = re.compile(r"(^|[-_. ])(seg|gtv)$")
 _DEPTH = 2
@@ -43,8 +45,13 @@ def read_folders(folder: Path, schema: LabelSchema | None = None) -> Cohort:
     The layout is brats2021, brats2023 or, with names of neither, folders. Raises InputError where no scan is found.
     """
     gathered: dict[str, list[Files]] = {}
-    for name, files in _gather(folder):
-        gathered.setdefault(name, []).append(files)
+    unused: list[Problem] = []
+    nameless: list[Problem] = []
+    for name, files in _gather(folder, unused):
+        if files.channels or files.label_maps:
+            gathered.setdefault(name, []).append(files)
+        else:
+            nameless.append(_nameless(name, files))
     cases: list[Case] = []
     problems: list[Problem] = []
     for name, several in sorted(gathered.items()):
@@ -62,19 +69,22 @@ def read_folders(folder: Path, schema: LabelSchema | None = None) -> Cohort:
         raise _no_case(folder, gathered, problems)
     if not any(case.label_map for case in cases):
         problems = [problem for problem in problems if problem.kind != "no label map"]
-    return Cohort(_layout(cases), tuple(cases), (*problems, *_incomplete(cases)))
+    return Cohort(_layout(cases), tuple(cases), (*problems, *nameless, *_incomplete(cases)), tuple(unused))
 
 
-def _gather(folder: Path) -> Iterator[tuple[str, Files]]:
-    """Names of cases and their files; a folder with a channel twice holds several cases, told apart by file names."""
+def _gather(folder: Path, unused: list[Problem]) -> Iterator[tuple[str, Files]]:
+    """Names of cases and their files; a folder with a channel twice holds several cases, told apart by file names.
+
+    Scans that are of no case join `unused`.
+    """
     for parent, names in _folders(folder, _DEPTH):
         whole, by_stem = Files(), dict[str, Files]()
-        for path in names:
-            parts = split_extension(path.name)
-            if parts is None or is_own_result(parts[0]):
-                continue
-            stem = parts[0]
-            if match := _LABEL_MAP.search(stem.lower()):
+        for path in sorted(names, key=lambda path: (split_extension(path.name) is None, path)):
+            # a channel in a format that is not read is a problem of its case and no absence
+            stem = (split_extension(path.name) or [unread_stem(path.name)])[0]
+            if stem is None or is_own_result(stem):
+                unused += _unused(parent.name, path)
+            elif match := _LABEL_MAP.search(stem.lower()):
                 group = by_stem.setdefault(stem[: match.start()], Files())
                 for files in (whole, group):
                     files.label_maps.append(path)
@@ -84,19 +94,41 @@ def _gather(folder: Path) -> Iterator[tuple[str, Files]]:
                     files.channels.setdefault(found[0], []).append(path)
             else:
                 whole.others.append(path)
+                unused += _unused(parent.name, path)
         if len(by_stem) > 1 and whole.contradiction() is not None:
             yield from ((stem or parent.name, files) for stem, files in by_stem.items())
         elif by_stem:
             stem = next(iter(by_stem)) if len(by_stem) == 1 else ""
             # a folder may have any name where its files are named as BraTS names them
             yield (stem if stem and edition_of(stem) and not edition_of(parent.name) else parent.name), whole
+        elif parent != folder.resolve() and any(_may_be_scan(path) for path in whole.others):
+            yield parent.name, whole
+
+
+def _unused(case: str, path: Path) -> list[Problem]:
+    reason = why_unused(path)
+    if reason is None:
+        return []
+    kind = "usual file" if is_usual(reason) else "unused file"
+    return [Problem(case, kind, f"{path.name} is not used: {reason}.")]
+
+
+def _may_be_scan(path: Path) -> bool:
+    parts = split_extension(path.name)
+    return parts is not None and not is_mask(parts[0])
+
+
+def _nameless(name: str, files: Files) -> Problem:
+    found = ", ".join(f"{path.name} ({why_unused(path)})" for path in files.others[:3])
+    return Problem(name, "missing channel", f"no file names a channel. Found: {found}.")
 
 
 def _folders(folder: Path, depth: int) -> Iterator[tuple[Path, list[Path]]]:
     """Folders and their files, both by name, without hidden ones; `depth` folders below the first."""
     with os.scandir(folder) as entries:
         listed = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    yield folder.resolve(), [Path(entry.path) for entry in listed if entry.is_file()]
+    # a link to nothing is a file that cannot be read, and no absence
+    yield folder.resolve(), scan_files(Path(entry.path) for entry in listed if not entry.is_dir())
     if depth:
         for entry in listed:
             if entry.is_dir():

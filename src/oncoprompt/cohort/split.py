@@ -75,6 +75,7 @@ class Split:
             cohort,
             cases=tuple(case for case in cohort.cases if case.name in names),
             problems=tuple(problem for problem in cohort.problems if problem.case in names),
+            unused=tuple(problem for problem in cohort.unused if problem.case in names),
         )
 
     def leaks(self, cohort: Cohort) -> dict[str, tuple[str, ...]]:

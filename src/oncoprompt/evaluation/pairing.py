@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from oncoprompt.errors import InputError
-from oncoprompt.study.channels import OWN_RESULT, channel_of_stem, is_own_result, split_extension
+from oncoprompt.study.channels import EXTENSIONS, OWN_RESULT, channel_of_stem, is_own_result, split_extension
+from oncoprompt.study.nifti import scan_files
+from oncoprompt.study.unused import unread_stem
 
 _LABELS = re.compile(r"[-_](seg|gtv)$", re.IGNORECASE)
 # What the organisers of BraTS find in the name of a submitted file: patient and time.
@@ -93,14 +95,14 @@ def _label_maps(place: Path, own: bool) -> dict[str, list[Path]]:
     if place.is_file():
         parts = split_extension(place.name)
         if parts is None:
-            raise InputError(f"'{place.name}' is no label map this package reads; give .nii, .nii.gz, .nrrd or .mha.")
+            raise InputError(f"'{place.name}' is no label map this package reads; give {', '.join(EXTENSIONS)}.")
         return {_LABELS.sub("", parts[0]): [place]}
     found: dict[str, list[Path]] = {}
     for path in sorted(path for path in place.iterdir() if not path.name.startswith(".")):
-        inside = sorted(path.iterdir()) if path.is_dir() else [path]
-        for file in inside:
+        inside = path.iterdir() if path.is_dir() else [path]
+        for file in scan_files(inside):
             case = _case_of(file, anything=not path.is_dir(), own=own)
-            if case is not None and file.is_file() and not file.name.startswith("."):
+            if case is not None:
                 found.setdefault(case, []).append(file)
     if not found:
         raise InputError(
@@ -116,14 +118,16 @@ def _case_of(file: Path, anything: bool, own: bool) -> str | None:
 
     Results of OncoPrompt beside scans are label maps of predictions (``own``) and never of truth.
     """
-    parts = split_extension(file.name)
-    if parts is None:
+    # one in a format that is not read is a problem of its case and no absence
+    stem = (split_extension(file.name) or [unread_stem(file.name)])[0]
+    if stem is None:
         return None
-    case = _LABELS.sub("", parts[0])
+    case = _LABELS.sub("", stem)
     if is_own_result(case):
         # beside the scans lie both, the expert's and ours: the name says which is which
-        return case.replace(OWN_RESULT, "") if own else None
-    if case != parts[0]:
+        # what follows its mark is no label map but a map of probabilities
+        return case[: -len(OWN_RESULT)] if own and case.lower().endswith(OWN_RESULT) else None
+    if case != stem:
         return case
     return case if anything and channel_of_stem(case) is None else None
 

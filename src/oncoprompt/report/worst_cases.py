@@ -12,6 +12,7 @@ from oncoprompt.evaluation.pairing import Pairing
 from oncoprompt.report.case_picture import draw_case
 from oncoprompt.study import Study
 from oncoprompt.study.channels import channel_of_stem, split_extension
+from oncoprompt.study.nifti import scan_files
 
 _log = logging.getLogger(__name__)
 
@@ -46,11 +47,15 @@ def _study(folder: Path, case: str) -> Study:
     if (folder / case).is_dir():
         return Study.read(folder / case, name=case)
     files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in scan_files(folder.iterdir()):
         parts = split_extension(path.name)
         found = channel_of_stem(parts[0]) if parts is not None else None
-        if found is not None and found[1] == case:
-            files[found[0]] = path
+        if found is None or found[1] != case:
+            continue
+        if found[0] in files:
+            two = f"{files[found[0]].name} and {path.name}"
+            raise InputError(f"Two files for channel '{found[0]}' of '{case}': {two}. Keep one.")
+        files[found[0]] = path
     if not files:
         raise InputError(f"'{folder.name}' holds neither a folder '{case}' nor scans such as {case}-t1c.nii.gz.")
     return Study.read(files, name=case)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -12,32 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from oncoprompt.errors import InputError
-from oncoprompt.study.channels import (
-    EXTENSIONS,
-    accepted_names,
-    channel_of_stem,
-    is_mask,
-    is_own_result,
-    named,
-    other_kind,
-    split_extension,
+from oncoprompt.study.channels import EXTENSIONS, accepted_names, channel_of_stem, named, split_extension
+from oncoprompt.study.nifti import scan_files
+from oncoprompt.study.unused import (
+    UnusedFile,
+    is_result,
+    told,
+    unread_stem,
+    unused_below,
+    warn_of,
+    why_unused,
 )
-from oncoprompt.study.nifti import partner
 
-_LABELS, _OWN = "a label map by its name", "a result of OncoPrompt"
-_DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif")
-_MOST_TOLD = 6
-_LOG = logging.getLogger(__name__)
 _NNUNET = re.compile(r"^(?P<case>.+)_(?P<number>\d{4})$")
-
-
-@dataclass(frozen=True)
-class UnusedFile:
-    """A file that looks like a scan and is not used, by its name within the folder, and the reason."""
-
-    file: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -62,83 +48,55 @@ def in_mapping(mapping: Mapping[str, str | os.PathLike[str]]) -> Found:
 def in_folder(folder: Path) -> Found:
     """Channels by the names of the files in a folder; every other scan is told with the reason it is not used.
 
-    Raises InputError where no file names a channel, and where two name the same.
+    Raises InputError where no file names a channel, where two name the same, and where the only file of a channel is a
+    link to nothing or in a format that is not read.
     """
     files: dict[str, Path] = {}
+    others: list[Path] = []
     unused: list[UnusedFile] = []
-    seen: list[str] = []
     numbered = _channel_names(folder)
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if not path.is_file():
-            unused += _below(path)
-            continue
-        seen.append(path.name)
+    visible = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    for path in visible:
+        unused += unused_below(path) if path.is_dir() else []
+    for path in scan_files(visible):
         parts = split_extension(path.name)
-        if parts is None:
-            unused += [UnusedFile(path.name, reason)] if (reason := _other_format(path.name)) else []
-            continue
-        if path.suffix.lower() == ".img" and partner(path, ".hdr") is not None:
-            # read with its header
-            continue
-        found = None if _is_result(parts[0]) else _channel_in(parts[0], numbered)
+        found = None if parts is None or is_result(parts[0]) else _channel_in(parts[0], numbered)
         if found is not None:
             _add(files, found[0], path)
         else:
-            unused.append(UnusedFile(path.name, _why_not(parts[0])))
+            others.append(path)
+    for path in others:
+        _check_unread(path, files, numbered)
+        if reason := why_unused(path):
+            unused.append(UnusedFile(path.name, reason))
     if not files:
-        listed = ", ".join(seen[:12]) + (f", ... ({len(seen)} files)" if len(seen) > 12 else "")
+        names = [path.name for path in visible if not path.is_dir()]
+        listed = ", ".join(names[:12]) + (f", ... ({len(names)} files)" if len(names) > 12 else "")
         raise InputError(
             f"Folder '{folder.name}' holds no channel. Found: {listed or 'nothing'}. "
             f"Accepted names at the end of a file name: {accepted_names()}."
+            + (f" Not used: {told(unused, also_usual=True)}." if unused else "")
         )
-    _warn(folder, unused)
+    for path in files.values():
+        _check_link(path)
+    warn_of(folder, unused)
     return Found(folder.resolve().name, files, tuple(unused))
 
 
-def _is_result(stem: str) -> bool:
-    return is_mask(stem) or is_own_result(stem)
+def _check_unread(path: Path, files: Mapping[str, Path], numbered: list[str]) -> None:
+    """Raises InputError where a file in a format that is not read is the only one of its channel."""
+    stem = unread_stem(path.name)
+    found = None if stem is None or is_result(stem) else _channel_in(stem, numbered)
+    if found is not None and found[0] not in files:
+        raise InputError(
+            f"'{path.name}' is channel '{found[0]}' by its name, in a format that is not read. Convert it to .nii.gz, "
+            "or move it out of the folder."
+        )
 
 
-def _why_not(stem: str) -> str:
-    if is_own_result(stem):
-        return _OWN
-    if is_mask(stem):
-        return _LABELS
-    kind = other_kind(stem)
-    return f"{kind}, which is no channel here" if kind else "its name is not that of one channel"
-
-
-def _other_format(name: str) -> str | None:
-    """Why a file is not used whose format is no format of scans; None for what nobody takes for a scan."""
-    lower = name.lower()
-    if lower.endswith(_DICOM_ENDINGS):
-        return "DICOM beside scans of another format"
-    if lower.endswith(_PICTURES):
-        return "a picture"
-    return "a case of the MedSAM challenges" if lower.endswith(".npz") else None
-
-
-def _below(folder: Path) -> list[UnusedFile]:
-    """Scans in a folder within a folder, as one entry."""
-    if not folder.is_dir():
-        return []
-    inside = [file for file in sorted(folder.rglob("*")) if split_extension(file.name) or _other_format(file.name)]
-    shown = [file for file in inside if file.is_file() and not file.name.startswith(".")]
-    if not shown:
-        return []
-    count = f"{len(shown)} files, such as {shown[0].name}" if len(shown) > 1 else shown[0].name
-    return [UnusedFile(f"{folder.name}/", f"a folder within the study ({count})")]
-
-
-def _warn(folder: Path, unused: Sequence[UnusedFile]) -> None:
-    """One line about what a person may have meant to be read; label maps, pictures and results of ours are usual."""
-    told = [file for file in unused if file.reason not in (_LABELS, _OWN) and file.reason != _other_format(".png")]
-    if told:
-        named_files = "; ".join(f"{file.file} ({file.reason})" for file in told[:_MOST_TOLD])
-        more = f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
-        _LOG.warning("Not used in folder '%s': %s%s.", folder.resolve().name, named_files, more)
+def _check_link(path: Path) -> None:
+    if not path.exists():
+        raise InputError(f"'{path.name}' is a link to a file that is not there. Get the file, or remove the link.")
 
 
 def in_file(path: Path) -> Found | None:

@@ -6,6 +6,7 @@ import logging
 import math
 import zlib
 from bz2 import BZ2File
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from gzip import GzipFile
 from pathlib import Path
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from oncoprompt.errors import InputError
 from oncoprompt.geometry.grid import MAX_SHEAR_DEGREES, Grid
+from oncoprompt.study.channels import EXTENSIONS
 
 MAX_DEFLATE_RATIO = 1100
 """Deflate cannot reach this ratio (1032 is its bound), so a header that needs it lies."""
@@ -251,12 +253,23 @@ def partner(file: Path, ending: str) -> Path | None:
     return next((path for path in beside if path.is_file()), None)
 
 
+def scan_files(paths: Iterable[Path]) -> list[Path]:
+    """Files by name, without hidden ones and folders; of a pair .hdr and .img the header alone, which reads both."""
+    return sorted(
+        path
+        for path in paths
+        if not path.name.startswith(".")
+        and not path.is_dir()
+        and (path.suffix.lower() != ".img" or partner(path, ".hdr") is None)
+    )
+
+
 def _parse_header(block: bytes, file: Path) -> Nifti1Header:
     magic1, magic2 = block[344:348], block[4:8]
     kind: Any = Nifti1Header if magic1 == _ONE_FILE_MAGIC else Nifti2Header if magic2 == b"n+2\0" else None
     if kind is None or len(block) < kind.template_dtype.itemsize:
         raise InputError(
-            f"'{file.name}' is not a NIfTI file; give a scan as .nii, .nii.gz, .nrrd, .mha or DICOM, or a picture."
+            f"'{file.name}' is not a NIfTI file; give a scan in {', '.join(EXTENSIONS)} or DICOM, or a picture."
         )
     header: Nifti1Header = kind(block[: kind.template_dtype.itemsize], check=False)
     return header

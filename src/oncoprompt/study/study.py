@@ -16,6 +16,7 @@ from oncoprompt.geometry import Grid, reordered
 from oncoprompt.study import discover
 from oncoprompt.study.channels import COLOURS, accepted_names, in_order, named, split_extension
 from oncoprompt.study.dicom import Sizes, is_dicom
+from oncoprompt.study.unused import UnusedFile
 from oncoprompt.study.volume import Volume, read_volume
 
 Source = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
@@ -37,7 +38,7 @@ class Study:
     name: str = "study"
     header: Nifti1Header | None = None
     sizes: Sizes = "volume"
-    unused_files: tuple[discover.UnusedFile, ...] = ()
+    unused_files: tuple[UnusedFile, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.channels:
@@ -112,9 +113,11 @@ class Study:
         for channel in in_order(found.files):
             volume = read_volume(found.files[channel])
             if volume.array.ndim == 4:
+                held = f"'{found.files[channel].name}' holds {volume.array.shape[3]} volumes"
+                what = f"{held} where channel '{channel}' needs one."
                 raise InputError(
-                    f"'{found.files[channel].name}' holds {volume.array.shape[3]} volumes where channel '{channel}' "
-                    "needs one. Read it on its own, or give one file a channel."
+                    f"{what} Read it on its own, or give one file a channel.",
+                    in_shell=f"{what} Give it alone with -i and --channel-order, or give one file a channel.",
                 )
             volumes[channel] = volume
         first = next(iter(volumes.values()))

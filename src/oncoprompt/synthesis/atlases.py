@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from oncoprompt.errors import InputError
+from oncoprompt.study.channels import EXTENSIONS, split_extension
+from oncoprompt.study.nifti import scan_files
 from oncoprompt.synthesis.atlas import Atlas, icbm152
-
-_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ def load_atlases(folder: str | os.PathLike[str] | None, device: str | torch.devi
     path = Path(folder)
     if not path.is_dir():
         raise InputError(f"The folder of anatomies '{path}' does not exist or is no folder.")
-    files = {file.name.split(".")[0]: file for file in sorted(path.iterdir()) if file.name.endswith(_SUFFIXES)}
+    files = {parts[0]: file for file in scan_files(path.iterdir()) if (parts := split_extension(file.name)) is not None}
     if not files:
         raise InputError(
-            f"The folder '{path}' holds no label maps of heads ({', '.join(_SUFFIXES)}). Give a folder of label maps "
+            f"The folder '{path}' holds no label maps of heads ({', '.join(EXTENSIONS)}). Give a folder of label maps "
             "in FreeSurfer's numbering, or leave it out for the bundled average brain."
         )
     atlases = Atlases(files, where)

@@ -11,6 +11,7 @@ from pathlib import Path
 from oncoprompt.errors import InputError, in_shell
 from oncoprompt.study import LabelSchema, Study, read_label_map, schemas
 from oncoprompt.study.channels import is_own_result, split_extension
+from oncoprompt.study.nifti import scan_files
 from oncoprompt.study.schemas import UnnamedSchemaError
 from oncoprompt.synthesis.case import LabelledCase
 
@@ -125,6 +126,6 @@ def _too_few(folder: Path, found: int, needed: int, reason: str) -> InputError:
 
 def _scans(folder: Path) -> dict[Path, str]:
     """Files of a folder that are named as scans are, and their stems."""
-    parts = {path: split_extension(path.name) for path in sorted(folder.iterdir()) if path.is_file()}
-    named = {path: part[0] for path, part in parts.items() if part is not None and not path.name.startswith(".")}
+    parts = {path: split_extension(path.name) for path in scan_files(folder.iterdir())}
+    named = {path: part[0] for path, part in parts.items() if part is not None}
     return {path: stem for path, stem in named.items() if not is_own_result(stem)}
