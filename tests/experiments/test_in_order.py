@@ -96,9 +96,10 @@ def test_the_usual_lengths_change_nothing_and_shorter_memories_do(network: MSMSe
     with torch.inference_mode():
         maps = PromptMaps(torch.ones(1, 1, 48, 16, 16), torch.zeros(1, 2, 48, 16, 16))
         usual = network.decode(network.encode(images, FOUR), maps).logits
-    assert torch.equal(decoded(network, images, 4, 3), usual)
+    # slices alone and in slabs take other convolution kernels on some processors, so the last bits may differ
+    assert torch.allclose(decoded(network, images, 4, 3), usual, rtol=0, atol=1e-5)
     for shorter in ((0, 3), (1, 3), (4, 0), (4, 1), (0, 0)):
-        assert not torch.equal(decoded(network, images, *shorter), usual)
+        assert not torch.allclose(decoded(network, images, *shorter), usual, rtol=0, atol=1e-3)
 
 
 def test_a_longer_memory_reads_the_sixth_slice_before_and_one_that_is_long_enough_changes_nothing_more(

@@ -1,5 +1,6 @@
 """The processes of one run, started by Fabric, torchrun or SLURM, and what they have to agree on."""
 
+import atexit
 import os
 from collections.abc import Mapping
 from datetime import timedelta
@@ -45,7 +46,14 @@ def start_processes(run: RunSection) -> Fabric:
             f"to be had here ({error})."
         ) from error
     fabric.launch()
+    # Fabric does so for NCCL alone; a process that ends with gloo's threads running is now and then aborted.
+    atexit.register(_part)
     return fabric
+
+
+def _part() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def is_first() -> bool:
