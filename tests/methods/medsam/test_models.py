@@ -70,10 +70,10 @@ def test_sam_s_published_file_under_medsam_s_name_is_refused(folder, monkeypatch
 
 def test_models_of_slices_and_of_studies_refer_to_each_other(folder):
     for name in slice_models():
-        with pytest.raises(InputError, match="model of slices.*whole studies"):
+        with pytest.raises(InputError, match=r"model of slices.*whole studies"):
             load_model(name)
     write_sam(folder / "mine.pth")
-    with pytest.raises(InputError, match="model of slices.*whole studies"):
+    with pytest.raises(InputError, match=r"model of slices.*whole studies"):
         load_model(str(folder / "mine.pth"))
     for name in ("msm-seg-compact", "dynunet"):
         with pytest.raises(InputError, match="whole studies"):
