@@ -237,3 +237,21 @@ def test_killed_at_twenty_moments_every_output_is_absent_or_whole_and_the_next_r
     assert (tmp_path / "out.nii.gz").exists()
     # what a killed run left is hidden and taken for nothing
     assert all(path.name.startswith(".") for path in tmp_path.iterdir() if path.name.endswith(".tmp"))
+
+
+def test_what_is_no_file_of_ours_is_told_at_once_and_stays(tmp_path):
+    header = b'{"__metadata__":[1]}'
+    foreign = tmp_path / "a.safetensors"
+    foreign.write_bytes(len(header).to_bytes(8, "little") + header)
+    pipe = tmp_path / "pipe.json"
+    os.mkfifo(pipe)
+    for path in (foreign, pipe, foreign / "below.json"):
+        with pytest.raises(InputError, match=r"did not write it|is a file, not a folder"):
+            check_output(path)
+
+
+def test_a_name_as_long_as_a_name_can_be_is_written_and_a_longer_one_told(tmp_path):
+    write_output(tmp_path / f"{'a' * 250}.json", b"{}\n")
+    with pytest.raises(InputError, match="Cannot write"):
+        write_output(tmp_path / f"{'a' * 251}.json", b"{}\n")
+    assert len(list(tmp_path.iterdir())) == 1

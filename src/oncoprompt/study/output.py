@@ -47,6 +47,8 @@ def write_output(target: str | os.PathLike[str], content: bytes) -> None:
 def check_output(target: str | os.PathLike[str]) -> None:
     """Raise InputError where a file is there that this program did not write, or that was changed since."""
     path = Path(target)
+    if (file := next((parent for parent in path.parents if parent.is_file()), None)) is not None:
+        raise InputError(f"'{path}' cannot be written: '{file}' is a file, not a folder. Give another output.")
     # a folder in the place of a file is for the writer to tell
     if not os.path.lexists(path) or path.is_dir() or _ALLOWED.get():
         return

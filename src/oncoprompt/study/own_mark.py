@@ -48,7 +48,8 @@ def marked(name: str, content: bytes) -> bytes:
 def is_unchanged(path: Path) -> bool | None:
     """Whether a file is as this program wrote it; None where it bears no mark of ours."""
     form = _format(path.name)
-    if form is None:
+    # reading a pipe would wait for ever
+    if form is None or not path.is_file():
         return None
     try:
         content = path.read_bytes()
@@ -137,7 +138,8 @@ def _put_safetensors(content: bytes, digest: str) -> bytes:
 def _take_safetensors(content: bytes) -> tuple[bytes, str] | None:
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
-    told = header.get("__metadata__", {}).pop(_NAME.decode(), None)
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    told = metadata.pop(_NAME.decode(), None) if isinstance(metadata, dict) else None
     if told is None:
         return None
     digest, before = str(told).split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from oncoprompt.errors import InputError, reason_of
@@ -11,7 +12,8 @@ from oncoprompt.errors import InputError, reason_of
 
 def write_whole(target: Path, content: bytes) -> None:
     """Write bytes under a temporary name in the same folder, then move them over `target`."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    # not of the target's name, which may be as long as a name can be
+    temporary = target.with_name(f".oncoprompt-{secrets.token_hex(6)}.tmp")
     try:
         with temporary.open("xb") as stream:
             stream.write(content)
@@ -21,4 +23,5 @@ def write_whole(target: Path, content: bytes) -> None:
     except OSError as error:
         raise InputError(f"Cannot write '{target}': {reason_of(error)}.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
