@@ -157,3 +157,18 @@ def test_millilitres_are_the_voxels_times_the_determinant_of_the_frame_that_is_r
     study = Study.read(two_frames(tmp_path / "t1c.nii.gz", scaled(1.2), GOOD))
     assert study.grid.voxel_volume_ml == pytest.approx(0.9 * 0.9 * 2.0 / 1000, rel=1e-5)
     assert isinstance(study.grid, Grid)
+
+
+@pytest.mark.parametrize("codes", [(35, 1), (1, 35), (35, 35), (0, 1)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_unknown_codes_of_a_frame_and_negative_sizes_are_read_and_written(tmp_path, codes, sign):
+    path = tmp_path / "t1c.nii"
+    two_frames(path, GOOD if codes[0] else np.zeros((4, 4)), GOOD)
+    content = bytearray(path.read_bytes())
+    content[80:92] = (sign * np.array([0.9, 0.9, 2.0], "<f4")).tobytes()
+    content[252:256] = np.array(codes[::-1], "<i2").tobytes()
+    path.write_bytes(content)
+    study = Study.read(path)
+    np.testing.assert_allclose(study.grid.affine, GOOD, atol=1e-5)
+    write_nifti(tmp_path / "out.nii.gz", np.zeros(study.grid.shape, np.uint8), like=study)
+    np.testing.assert_allclose(nib.load(tmp_path / "out.nii.gz").affine, GOOD, atol=1e-5)

@@ -23,6 +23,8 @@ from oncoprompt.errors import InputError
 from oncoprompt.geometry.grid import MAX_SHEAR_DEGREES, Grid
 from oncoprompt.study.channels import EXTENSIONS
 
+_XFORM_CODES = 6
+"""NIfTI's codes of a frame are 0 (none) to 5; a scanner's or a damaged one may be any number."""
 MAX_DEFLATE_RATIO = 1100
 """Deflate cannot reach this ratio (1032 is its bound), so a header that needs it lies."""
 
@@ -91,13 +93,18 @@ def _whole(array: NDArray[Any], stored: np.dtype[Any]) -> NDArray[Any]:
 def _placed(header: Nifti1Header, file: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], Nifti1Header]:
     """The affine in mm that the header gives, and a copy of the header that says the same."""
     placed = header.copy()
+    # what nibabel would refuse when the header is written again
+    placed["pixdim"][1:4] = np.abs(header["pixdim"][1:4])
+    for name in ("sform_code", "qform_code"):
+        if int(header[name]) not in range(_XFORM_CODES):
+            placed[name] = 1 if header[name] > 0 else 0
     affine = _chosen(header, file)
     scale = _TO_MM.get(int(header["xyzt_units"]) & 7, 1.0)
     if scale != 1.0:
         unit = _UNITS[int(header["xyzt_units"]) & 7]
         _LOG.warning("'%s' measures in %s; read in millimetres.", file.name, unit)
         affine = np.diag([scale, scale, scale, 1.0]) @ affine
-    codes = int(header["sform_code"]), int(header["qform_code"])
+    codes = int(placed["sform_code"]), int(placed["qform_code"])
     if scale != 1.0 or (codes != (0, 0) and not np.allclose(placed.get_best_affine(), affine, atol=1e-6)):
         placed.set_sform(affine, code=max(*codes, 1))
         if _is_rigid(affine):
