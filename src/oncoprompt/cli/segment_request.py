@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,17 +49,17 @@ class Request:
     slices: SliceOptions
     channel_order: tuple[str, ...] | None = None
 
-    @property
+    @cached_property
     def scans(self) -> list[Path]:
         """The files that are read: the scans named, or all of a folder, deeper ones too, that are no masks by name."""
-        from oncoprompt.study.channels import is_mask, is_own_result, split_extension
+        from oncoprompt.study.channels import is_result, split_extension
 
         given = list(self.source.values()) if isinstance(self.source, dict) else [self.source]
         files = [path for path in given if not path.is_dir()]
         below = [file for path in given if path.is_dir() for file in path.rglob("*")]
         files += [file for file in below if file.suffix.lower() not in _NO_SCANS]
         stems = {file: (split_extension(file.name) or [file.stem])[0] for file in files}
-        return [file for file, stem in stems.items() if not (is_mask(stem) or is_own_result(stem))]
+        return [file for file, stem in stems.items() if not is_result(stem)]
 
     @property
     def files_read(self) -> list[Path]:
@@ -78,21 +79,20 @@ class Request:
         check_schema(self.schema)
         if self.overlay is not None and self.overlay.suffix.lower() != ".png":
             raise InputError(f"--overlay '{self.overlay.name}' must end in .png.")
-        files = [self.out] if self.out.suffix.lower() in (".nii", ".gz", ".png") else []
-        for flag, path in (*(("--output", file) for file in files), ("--overlay", self.overlay)):
-            if path is not None and not os.path.isdir(path.absolute().parent):
+        places = {"--output": self.out} | ({} if self.overlay is None else {"--overlay": self.overlay})
+        files = {flag: path for flag, path in places.items() if path.suffix.lower() in (".nii", ".gz", ".png")}
+        for flag, path in files.items():
+            if not os.path.isdir(path.absolute().parent):
                 raise InputError(f"{flag}: Folder '{path.parent}' does not exist; make it first.")
         from oncoprompt.study.disk import check_room
         from oncoprompt.study.output import check_outputs
 
-        for flag, place in (("--output", self.out), ("--overlay", self.overlay)):
-            if place is not None:
-                with about(flag):
-                    check_room(place, 0)
-        for flag, path in (*(("--output", file) for file in files), ("--overlay", self.overlay)):
-            if path is not None:
-                with about(flag):
-                    check_outputs([path], self.files_read)
+        for flag, place in places.items():
+            with about(flag):
+                check_room(place, 0)
+        for flag, path in files.items():
+            with about(flag):
+                check_outputs([path], self.files_read)
 
     def check_ready(self) -> None:
         """Raise `InputError` or `WeightsError` for a device or weights that are not there, before a scan is read."""

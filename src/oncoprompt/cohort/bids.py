@@ -11,7 +11,7 @@ from oncoprompt.cohort.cohort import Cohort, Problem, missing_channels
 from oncoprompt.cohort.label_names import schema_of_labels
 from oncoprompt.errors import InputError
 from oncoprompt.study import LabelSchema
-from oncoprompt.study.channels import channel_of_stem, is_mask, is_own_result, split_extension
+from oncoprompt.study.channels import channel_of_stem, is_result, split_extension
 from oncoprompt.study.nifti import scan_files
 
 
@@ -35,7 +35,7 @@ def read_bids(folder: Path, schema: LabelSchema | None = None) -> Cohort:
     scans: dict[str, dict[str, list[Path]]] = {}
     for name, path in _anatomical(folder):
         stem = _stem(path)
-        if not (is_mask(stem) or is_own_result(stem)) and (found := channel_of_stem(stem)) is not None:
+        if not is_result(stem) and (found := channel_of_stem(stem)) is not None:
             scans.setdefault(name, {}).setdefault(found[0], []).append(path)
     cases: list[Case] = []
     problems: list[Problem] = []

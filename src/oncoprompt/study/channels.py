@@ -68,6 +68,11 @@ def is_own_result(stem: str) -> bool:
     return OWN_RESULT in stem.lower()
 
 
+def is_result(stem: str) -> bool:
+    """Whether a file stem names a label map or a result of OncoPrompt and no scan."""
+    return is_mask(stem) or is_own_result(stem)
+
+
 def split_extension(file_name: str) -> tuple[str, str] | None:
     """Stem and extension of a scan's file name, or None where it is no scan format we read."""
     for extension in EXTENSIONS:

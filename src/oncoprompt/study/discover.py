@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from oncoprompt.errors import InputError
-from oncoprompt.study.channels import EXTENSIONS, accepted_names, channel_of_stem, named, split_extension
+from oncoprompt.study.channels import EXTENSIONS, accepted_names, channel_of_stem, is_result, named, split_extension
 from oncoprompt.study.nifti import scan_files
 from oncoprompt.study.unused import (
     UnusedFile,
-    is_result,
     told,
     unread_stem,
     unused_below,

@@ -98,7 +98,7 @@ def _placed(header: Nifti1Header, file: Path, shape: tuple[int, ...]) -> tuple[N
     for name in ("sform_code", "qform_code"):
         if int(header[name]) not in range(_XFORM_CODES):
             placed[name] = 1 if header[name] > 0 else 0
-    affine = _chosen(header, file)
+    affine = _chosen(placed, file)
     scale = _TO_MM.get(int(header["xyzt_units"]) & 7, 1.0)
     if scale != 1.0:
         unit = _UNITS[int(header["xyzt_units"]) & 7]
@@ -116,7 +116,7 @@ def _placed(header: Nifti1Header, file: Path, shape: tuple[int, ...]) -> tuple[N
 def _chosen(header: Nifti1Header, file: Path) -> NDArray[np.float64]:
     """The frame that is taken, in the header's units; raises InputError where there is none."""
     sform, qform = _sform(header), _qform(header)
-    sizes = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64))
+    sizes = np.asarray(header["pixdim"][1:4], dtype=np.float64)
     if sform is not None and qform is not None:
         if _agree(sform, qform) or not (_is_rigid(sform) or _is_rigid(qform)):
             return sform
@@ -143,9 +143,7 @@ def _chosen(header: Nifti1Header, file: Path) -> NDArray[np.float64]:
             f"'{file.name}' does not say how large its voxels are (pixdim {sizes.tolist()}). Repair its header."
         )
     _LOG.warning("A scan has no orientation in its header (sform and qform code 0); left and right are assumed.")
-    positive = header.copy()
-    positive["pixdim"][1:4] = sizes
-    return np.asarray(positive.get_base_affine(), dtype=np.float64)
+    return np.asarray(header.get_base_affine(), dtype=np.float64)
 
 
 def _sform(header: Nifti1Header) -> NDArray[np.float64] | None:
@@ -160,10 +158,8 @@ def _qform(header: Nifti1Header) -> NDArray[np.float64] | None:
     """The affine of the qform where it is set and has a volume."""
     if header["qform_code"] <= 0:
         return None
-    sizes = header.copy()
-    sizes["pixdim"][1:4] = np.abs(header["pixdim"][1:4])
     try:
-        affine = np.asarray(sizes.get_qform(), dtype=np.float64)
+        affine = np.asarray(header.get_qform(), dtype=np.float64)
     except (HeaderDataError, ValueError, np.linalg.LinAlgError):
         return None
     return affine if _has_volume(affine) else None

@@ -34,14 +34,16 @@ def may_overwrite() -> bool:
     return _ALLOWED.get()
 
 
-def write_output(target: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file that a person asked for, with our mark, compressed where its name ends in .gz.
+def write_output(target: str | os.PathLike[str], content: bytes) -> bytes:
+    """Write a file that a person asked for, with our mark, compressed where its name ends in .gz; returns its bytes.
 
     Raises InputError as `check_output` does, and where it cannot be written.
     """
     path = Path(target)
     check_output(path)
-    write_whole(path, marked(path.name, content))
+    written = marked(path.name, content)
+    write_whole(path, written)
+    return written
 
 
 def check_output(target: str | os.PathLike[str]) -> None:

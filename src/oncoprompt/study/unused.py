@@ -40,11 +40,6 @@ def is_usual(reason: str) -> bool:
     return reason in (_LABELS, _OWN, _PICTURE)
 
 
-def is_result(stem: str) -> bool:
-    """Whether a stem names a label map or a result of OncoPrompt and no scan."""
-    return is_mask(stem) or is_own_result(stem)
-
-
 def unread_stem(name: str) -> str | None:
     """Stem of a file in a format of scans that is not read, such as MINC or .nii.xz; None for other files."""
     match = _NOT_READ.search(name)

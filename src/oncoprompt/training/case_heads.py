@@ -11,12 +11,10 @@ import torch
 
 from oncoprompt.cohort import Case
 from oncoprompt.errors import InputError
-from oncoprompt.geometry import mask_bounds
 from oncoprompt.synthesis.case import LabelledCase
 from oncoprompt.synthesis.fields import BOX_MM
-from oncoprompt.training.stored_heads import StoredHead
+from oncoprompt.training.stored_heads import StoredHead, part_around
 
-_MARGIN_VOXELS = 3
 _SPACING_MM = 1.0
 
 
@@ -34,12 +32,10 @@ def head_of_case(case: LabelledCase, kind: str) -> StoredHead:
     Each channel is divided by about its brightest tissue, so that half precision holds it.
     """
     tumour = (case.labels > 0) & (case.labels < 4)
-    low, high = mask_bounds((case.brain | tumour).numpy()).T
-    low = np.maximum(low - _MARGIN_VOXELS, 0)
-    k, j, i = (slice(int(a), int(b) + _MARGIN_VOXELS) for a, b in zip(low, high, strict=True))
+    k, j, i = part_around(case.brain | tumour)
     mean, std = case.statistics()
     top = (mean + 2.0 * std).clamp_min(1e-6)
-    corner = [float(low[2 - axis]) * _SPACING_MM - BOX_MM[axis] / 2 for axis in range(3)]
+    corner = [part.start * _SPACING_MM - size / 2 for part, size in zip((i, j, k), BOX_MM, strict=True)]
     return StoredHead(
         channels=case.channels,
         kinds=(kind,) if bool(tumour.any()) else (),

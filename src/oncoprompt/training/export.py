@@ -12,9 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from oncoprompt.errors import WeightsError
-from oncoprompt.study.output import check_output, write_output
-from oncoprompt.study.own_mark import marked
-from oncoprompt.study.whole_file import write_whole
+from oncoprompt.study.output import write_output
 from oncoprompt.training.checkpoint import Progress
 
 LICENCE = "Apache-2.0"
@@ -53,15 +51,13 @@ def export_weights(
 
 def write_weights(path: Path, weights: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> Path:
     """Write weights as they are, and beside them a manifest, to which the file's name, SHA-256 and sizes are added."""
-    content = marked(path.name, save(dict(weights), metadata={"format": "pt"}))
+    content = write_output(path, save(dict(weights), metadata={"format": "pt"}))
     told = {
         "file": path.name,
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
         "values": sum(value.numel() for value in weights.values()),
     }
-    check_output(path)
-    write_whole(path, content)
     write_output(path.with_suffix(".json"), f"{json.dumps({**manifest, **told}, indent=2)}\n".encode())
     return path
 

@@ -1,19 +1,17 @@
 """Training items drawn once and kept on disk, so that many runs can read the same ones."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from oncoprompt.errors import InputError
 from oncoprompt.study.whole_file import write_whole
 from oncoprompt.training.feed import ItemSource
 from oncoprompt.training.items import TrainingItem
+from oncoprompt.training.tensor_file import read_tensor_file, tensor_file
 
 _ENDING = ".safetensors"
 
@@ -59,16 +57,14 @@ class PooledItems:
         """Item ``index`` modulo the number of items."""
         path = self.paths[index % len(self.paths)]
         try:
-            with safe_open(path, framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                roles = tuple(json.loads(file.metadata()["roles"]))
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            tensors, roles = read_tensor_file(path, "roles")
+        except InputError as error:
             raise InputError(f"Item '{path.name}' of the pool is damaged. Delete it and draw it again.") from error
         images = tensors["images"].float()
         shape = images.shape[1:]
         return TrainingItem(
             images=images,
-            roles=roles,
+            roles=tuple(roles),
             regions=tensors["regions"],
             box=_map(tensors, "box", (1, *shape)),
             clicks=_map(tensors, "clicks", (2, *shape)),
@@ -78,8 +74,7 @@ class PooledItems:
 def _packed(item: TrainingItem) -> bytes:
     tensors = {"images": item.images.half(), "regions": item.regions}
     tensors |= {name: value.half() for name, value in (("box", item.box), ("clicks", item.clicks)) if value.any()}
-    contiguous = {name: value.contiguous() for name, value in tensors.items()}
-    return save(contiguous, metadata={"roles": json.dumps(item.roles)})
+    return tensor_file(tensors, "roles", item.roles)
 
 
 def _map(tensors: dict[str, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:

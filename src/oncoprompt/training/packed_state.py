@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from oncoprompt.errors import InputError
 from oncoprompt.study.whole_file import write_whole
 from oncoprompt.training.checkpoint import Progress, load_state, save_state
+from oncoprompt.training.tensor_file import read_tensor_file, tensor_file
 
-_AVERAGE, _SECOND = "average.", "second."
+_AVERAGE, _SECOND, _FACTS = "average.", "second.", "facts"
 _LEVELS = 255
 _LEAST = 1e-30
 
@@ -33,7 +30,7 @@ def pack_state(state_file: Path, out: Path) -> None:
         levels = moments["exp_avg_sq"].float().clamp_min(_LEAST).log2()
         low, high = float(levels.min()), float(levels.max())
         scaled = (levels - low) / max(high - low, 1e-6) * _LEVELS
-        tensors[f"{_SECOND}{number}"] = scaled.round().to(torch.uint8).contiguous()
+        tensors[f"{_SECOND}{number}"] = scaled.round().to(torch.uint8)
         ranges[str(number)] = (low, high, float(moments["step"]))
     facts = {
         "progress": state["progress"],
@@ -41,17 +38,15 @@ def pack_state(state_file: Path, out: Path) -> None:
         "groups": state["optimiser"]["param_groups"],
         "ranges": ranges,
     }
-    write_whole(out, save(tensors, metadata={"facts": json.dumps(facts)}))
+    write_whole(out, tensor_file(tensors, _FACTS, facts))
 
 
 def unpack_state(packed: Path, state_file: Path) -> None:
     """Write the state that `pack_state` packed, for `fit` to resume from; raises InputError for a damaged file."""
     try:
-        with safe_open(packed, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            facts: dict[str, Any] = json.loads(file.metadata()["facts"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"Packed training state '{packed}' cannot be read: {error}.") from error
+        tensors, facts = read_tensor_file(packed, _FACTS)
+    except InputError as error:
+        raise InputError(f"Packed training state {error}") from error
     average = {
         name.removeprefix(_AVERAGE): value.float() if value.is_floating_point() else value
         for name, value in tensors.items()
@@ -68,7 +63,7 @@ def unpack_state(packed: Path, state_file: Path) -> None:
 
 
 def _half(value: Tensor) -> Tensor:
-    return (value.half() if value.is_floating_point() else value).contiguous()
+    return value.half() if value.is_floating_point() else value
 
 
 def _moments(levels: Tensor, low: float, high: float, step: float) -> dict[str, Tensor]:

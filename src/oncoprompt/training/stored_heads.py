@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
+from oncoprompt.errors import InputError
 from oncoprompt.geometry import mask_bounds
 from oncoprompt.study.whole_file import write_whole
 from oncoprompt.synthesis.atlas import Atlas
@@ -22,6 +20,7 @@ from oncoprompt.synthesis.lattice import Lattice
 from oncoprompt.synthesis.relaxometry import CHANNELS
 from oncoprompt.synthesis.subject import Picture, Subject
 from oncoprompt.synthesis.two_kinds import KINDS, TwoKinds
+from oncoprompt.training.tensor_file import read_tensor_file, tensor_file
 
 _ENDING = ".safetensors"
 _MARGIN_VOXELS = 3
@@ -50,18 +49,16 @@ class StoredHead:
 
     def to_bytes(self) -> bytes:
         """The head as the content of a safetensors file."""
-        tensors = {name: getattr(self, name).contiguous() for name in ("images", "labels", "brain", "mean", "std")}
+        tensors = {name: getattr(self, name) for name in ("images", "labels", "brain", "mean", "std")}
         facts = {name: getattr(self, name) for name in ("channels", "kinds", "corner_mm", "spacing_mm", "stripped")}
-        return save(tensors, metadata={"facts": json.dumps(facts)})
+        return tensor_file(tensors, "facts", facts)
 
     @staticmethod
     def read(path: Path) -> StoredHead | None:
         """The head in a file, None where it is missing or damaged."""
         try:
-            with safe_open(path, framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                facts = json.loads(file.metadata()["facts"])
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+            tensors, facts = read_tensor_file(path, "facts")
+        except InputError:
             return None
         return StoredHead(
             channels=tuple(facts["channels"]),
@@ -136,13 +133,11 @@ def _stored(person: Subject | TwoKinds, spacing_mm: float) -> StoredHead:
     stripped = first.stripping is not None
     shown = picture.mask if stripped else _foreground(picture)
     brain = lattice.spread(first.anatomy.smooth[:1])[0] > 0
-    low, high = mask_bounds((shown | brain).numpy()).T
-    low = np.maximum(low - _MARGIN_VOXELS, 0)
-    k, j, i = (slice(int(a), int(b) + _MARGIN_VOXELS) for a, b in zip(low, high, strict=True))
+    k, j, i = part_around(shown | brain)
     seen = brain & shown if bool((brain & shown).any()) else brain
     statistics = [_statistics(picture.images, mask) for mask in (seen, shown)]
     labels = [by_kind[name][k, j, i] for name in by_kind]
-    corner = [float(axes[axis][int(low[2 - axis])]) - spacing_mm / 2 for axis in range(3)]
+    corner = [float(axis[part.start]) - spacing_mm / 2 for axis, part in zip(axes, (i, j, k), strict=True)]
     return StoredHead(
         channels=CHANNELS,
         kinds=tuple(by_kind),
@@ -155,6 +150,12 @@ def _stored(person: Subject | TwoKinds, spacing_mm: float) -> StoredHead:
         std=torch.stack([std for _, std in statistics]),
         stripped=stripped,
     )
+
+
+def part_around(mask: Tensor) -> tuple[slice, slice, slice]:
+    """The part (K, J, I) of a head that holds a mask ``[K, J, I]``, and a few voxels around it."""
+    k, j, i = (slice(max(0, int(a) - _MARGIN_VOXELS), int(b) + _MARGIN_VOXELS) for a, b in mask_bounds(mask.numpy()))
+    return k, j, i
 
 
 def _foreground(picture: Picture) -> Tensor:
